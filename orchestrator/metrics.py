@@ -1,0 +1,158 @@
+"""One set of metric functions for every method: no method scores itself.
+
+All compare an imputed split with its truth over the entries that were hidden, in standardised units
+(statistics of the complete training truth, population standard deviation). A metric that cannot be had is
+``None`` with a note, never 0 and never NaN.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+import datasets
+
+MAX_EXACT_ROWS = 5000
+"""Rows past which the exact Wasserstein distance is skipped, as the papers do."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An imputed split beside its truth."""
+
+    split: datasets.Split
+    imputed: pd.DataFrame
+    task: datasets.Task
+
+    @cached_property
+    def truth(self) -> NDArray[np.float64]:
+        """Standardised numeric truth, shape (n_rows, n_numeric)."""
+        return self._standardise(self.split.truth)
+
+    @cached_property
+    def estimate(self) -> NDArray[np.float64]:
+        """Standardised numeric imputation, shape (n_rows, n_numeric)."""
+        return self._standardise(self.imputed)
+
+    @cached_property
+    def hidden(self) -> NDArray[np.bool_]:
+        """Hidden numeric entries, shape (n_rows, n_numeric)."""
+        return self._hidden(self.task.numeric)
+
+    @cached_property
+    def residuals(self) -> NDArray[np.float64]:
+        """Imputation minus truth at the hidden numeric entries, one-dimensional."""
+        return (self.estimate - self.truth)[self.hidden]
+
+    @cached_property
+    def hits(self) -> NDArray[np.bool_]:
+        """Whether each hidden categorical entry was imputed with its true category, one-dimensional."""
+        names = self.task.categorical
+        pairs = [
+            (
+                self.imputed[name].astype(object).to_numpy(),
+                self.split.truth[name].astype(object).to_numpy(),
+                at,
+            )
+            for name, at in zip(names, self._hidden(names).T, strict=True)
+        ]
+        return np.concatenate(
+            [estimate[at] == truth[at] for estimate, truth, at in pairs] or [np.empty(0, bool)]
+        )
+
+    def _hidden(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
+        where = self.split.truth.columns.get_indexer(pd.Index(names, dtype=object))
+        return self.split.hidden[:, where]
+
+    def _standardise(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        values = frame[list(self.task.numeric)].to_numpy(dtype=np.float64, na_value=np.nan)
+        return (values - self.task.center) / self.task.scale
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value, or None with the reason."""
+
+    value: float | None
+    note: str | None = None
+
+
+def mae(scored: Scored) -> Score:
+    """Mean absolute error, pooled over the hidden numeric entries of all columns."""
+    if scored.residuals.size == 0:
+        return Score(None, "no hidden numeric entry")
+    return Score(float(np.abs(scored.residuals).mean()))
+
+
+def rmse(scored: Scored) -> Score:
+    """Root mean square error, pooled over the hidden numeric entries of all columns."""
+    if scored.residuals.size == 0:
+        return Score(None, "no hidden numeric entry")
+    return Score(float(np.sqrt(np.square(scored.residuals).mean())))
+
+
+def wasserstein(scored: Scored) -> Score:
+    """Optimal-transport cost between imputed and true rows, as Muzellec et al. 2020 and NewImp compute it.
+
+    Rows with at least one hidden entry, all numeric columns, cost half the squared Euclidean distance,
+    uniform weights, solved exactly by network simplex (no square root is taken).
+    """
+    rows = scored.hidden.any(axis=1)
+    # an entry that was never known has no true row to be compared with
+    rows &= ~np.isnan(scored.truth).any(axis=1)
+    n_rows = int(rows.sum())
+    if n_rows == 0:
+        return Score(None, "no row with a hidden numeric entry")
+    if n_rows > MAX_EXACT_ROWS:
+        return Score(None, f"{n_rows} rows with holes: the exact solver is limited to {MAX_EXACT_ROWS}")
+    ot = _import_pot()
+    cost = 0.5 * ot.dist(scored.estimate[rows], scored.truth[rows])
+    weights = np.full(n_rows, 1 / n_rows)
+    value, log = ot.emd2(weights, weights, cost, numItermax=10_000_000, numThreads=1, log=True)
+    if log.get("warning"):
+        return Score(None, f"the exact solver gave up: {log['warning']}")
+    return Score(float(value))
+
+
+def accuracy(scored: Scored) -> Score:
+    """Share of the hidden categorical entries imputed with their true category, pooled over columns."""
+    if scored.hits.size == 0:
+        return Score(None, "no hidden categorical entry")
+    return Score(float(scored.hits.mean()))
+
+
+METRICS: dict[str, Callable[[Scored], Score]] = {
+    "mae": mae,
+    "rmse": rmse,
+    "wasserstein": wasserstein,
+    "accuracy": accuracy,
+}
+METRICS_VERSION = 1
+"""Raised when a metric's definition changes; part of a trial's key."""
+
+
+def score(task: datasets.Task, split: datasets.Split, imputed: pd.DataFrame) -> dict[str, Score]:
+    """Every metric of an imputed split; a value that is not finite becomes None with a note."""
+    scored = Scored(split, imputed, task)
+    scores = {}
+    for name, metric in METRICS.items():
+        result = metric(scored)
+        if result.value is not None and not np.isfinite(result.value):
+            result = Score(None, f"not finite: {result.value}")
+        scores[name] = result
+    return scores
+
+
+def _import_pot():
+    # POT imports every array library that it finds; here it only ever sees numpy
+    for backend in ("TENSORFLOW", "PYTORCH", "JAX", "CUPY"):
+        os.environ.setdefault(f"POT_BACKEND_DISABLE_{backend}", "1")
+    import ot
+
+    return ot

@@ -1,0 +1,251 @@
+"""One trial: hide entries of a table, impute them, score the result. A pure function; no Ray here.
+
+``run_trial(TrialSpec) -> Record`` gives the same metrics for the same spec, in whatever process, after and
+beside whatever else. A failure is a record too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import datasets
+import methods
+from orchestrator.isolation import Cost, isolated, pinned
+from orchestrator.metrics import METRICS, METRICS_VERSION, score
+from orchestrator.record import Record, Status, make_record
+
+TRACEBACK_CHARACTERS = 4000
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with one spelling for one value.
+
+    Raises
+    ------
+    ValueError
+        If the value is not plain data or holds NaN or infinity.
+    """
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except TypeError as error:
+        raise ValueError(f"{value!r} is not plain data: {error}") from error
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """All that determines a trial's result."""
+
+    dataset: str
+    identity: str
+    """What seeds the masks of the table: its catalogued name, or the content of a user's file."""
+    fingerprint: str
+    """Hash of the table's content."""
+    mechanism: str
+    ratio: float
+    mask_seed: int
+    method: str
+    method_version: int = 1
+    params: str = "{}"
+    """Canonical JSON of the constructor parameters that differ from the defaults."""
+    protocol: str = "default"
+
+    @property
+    def key(self) -> str:
+        """Hash of what determines the result and of nothing else: the name of the trial's record."""
+        determinants = dataclasses.asdict(self)
+        del determinants["dataset"]  # the identity stands for it: a user's file may move
+        determinants["metrics_version"] = METRICS_VERSION
+        return _digest(determinants).hexdigest()[:32]
+
+    @property
+    def cell(self) -> tuple[Any, ...]:
+        """What it shares with the trials that differ in the mask seed alone."""
+        return tuple(value for name, value in dataclasses.asdict(self).items() if name != "mask_seed")
+
+    @property
+    def method_seed(self) -> int:
+        """``random_state`` for the method: apart from the mask's seed, the same for all its parameters."""
+        determinants = [self.identity, self.mechanism, self.ratio, self.mask_seed, self.method]
+        return int.from_bytes(_digest(["method seed", *determinants]).digest()[:4], "big")
+
+    def describe(self) -> str:
+        """The trial in one line."""
+        variant = "" if self.params == "{}" else f" {self.params}"
+        holes = f"{self.mechanism} {self.ratio:g}, mask {self.mask_seed}"
+        return f"{self.method}{variant} on {self.dataset}, {holes}"
+
+
+class InvalidImputation(RuntimeError):
+    """What a method returned breaks the contract; the message names the row and column."""
+
+
+def run_trial(
+    spec: TrialSpec, *, sweep: str = "", threads: int = 1, gpu_fraction: float = 0.0, attempts: int = 1
+) -> Record:
+    """Run one trial in this process.
+
+    Parameters
+    ----------
+    spec
+        The trial.
+    sweep
+        The name of the sweep, for the record.
+    threads
+        CPU threads, pinned.
+    gpu_fraction
+        Share of a GPU that the scheduler set aside, for the record.
+    attempts
+        How often it was started, this time included, for the record.
+
+    Returns
+    -------
+    Record
+        Whatever happens: an exception becomes status ``failed``, lack of memory ``out_of_memory``.
+    """
+    started_at = datetime.now(UTC)
+    try:
+        with isolated():
+            imputer = methods.build(
+                spec.method, **{"random_state": spec.method_seed, **json.loads(spec.params)}
+            )
+            with pinned(threads):
+                rows = _rows(spec, imputer)
+    except Exception as error:
+        rows = [{"split": "in_sample", "status": _status_of(error), "error": _explain(error)}]
+    return make_record(
+        spec,
+        rows,
+        sweep=sweep,
+        threads=threads,
+        gpu_fraction=gpu_fraction,
+        attempts=attempts,
+        started_at=started_at,
+    )
+
+
+def _rows(spec: TrialSpec, imputer: Any) -> list[dict[str, Any]]:
+    table = _load(spec.dataset, spec.fingerprint)
+    task = datasets.make_task(
+        table, mechanism=spec.mechanism, ratio=spec.ratio, mask_seed=spec.mask_seed, protocol=spec.protocol
+    )
+    fit_cost = Cost()
+    visible = _copy_for(task.train)
+    with fit_cost:
+        imputed = imputer.fit_transform(visible)
+    check_imputation(task.train.visible, visible, imputed)
+    fitted = {
+        "fit_seconds": fit_cost.seconds,
+        "peak_rss_mb": fit_cost.peak_rss_mb,
+        "peak_gpu_mb": fit_cost.peak_gpu_mb,
+        "device": str(getattr(imputer, "device_", "cpu")),
+    }
+    rows = [{**_facts(table, task, task.train), **fitted, **_scores(task, task.train, imputed)}]
+    if task.test is not None and methods.info(spec.method).inductive:
+        cost = Cost()
+        visible = _copy_for(task.test)
+        with cost:
+            imputed = imputer.transform(visible)
+        check_imputation(task.test.visible, visible, imputed)
+        outcome = {**fitted, "impute_seconds": cost.seconds}
+        rows.append({**_facts(table, task, task.test), **outcome, **_scores(task, task.test, imputed)})
+    return rows
+
+
+@functools.lru_cache(maxsize=4)
+def _load(dataset: str, fingerprint: str) -> datasets.Table:
+    """The table, kept for the next trials; by content, since a user's file may change under its name."""
+    return datasets.load(dataset)
+
+
+def _copy_for(split: datasets.Split) -> pd.DataFrame:
+    return split.visible.copy(deep=True)
+
+
+def _facts(table: datasets.Table, task: datasets.Task, split: datasets.Split) -> dict[str, Any]:
+    rows, columns = split.truth.shape
+    return {
+        "split": split.name,
+        "status": "ok",
+        "n_rows": rows,
+        "n_columns": columns,
+        "n_missing": int(split.hidden.sum()),
+        "realised_ratio": float(split.hidden.sum() / split.truth.notna().to_numpy().sum()),
+        "mask_hash": task.mask_hash,
+    }
+
+
+def _scores(task: datasets.Task, split: datasets.Split, imputed: pd.DataFrame) -> dict[str, Any]:
+    scores = score(task, split, imputed)
+    row: dict[str, Any] = {name: scores[name].value for name in METRICS}
+    row["wasserstein_note"] = scores["wasserstein"].note
+    return row
+
+
+def check_imputation(visible: pd.DataFrame, given: pd.DataFrame, imputed: Any) -> None:
+    """Refuse what is not an imputation of `visible`.
+
+    Parameters
+    ----------
+    visible
+        The table with holes.
+    given
+        The copy of it that the method was handed, as it is afterwards.
+    imputed
+        What the method returned.
+
+    Raises
+    ------
+    InvalidImputation
+        If the method changed its input or an observed entry, left a hole, or returned other columns, rows or
+        dtypes.
+    """
+    if not isinstance(imputed, pd.DataFrame):
+        raise InvalidImputation(f"expected a DataFrame, got {type(imputed).__name__}")
+    for what in ("columns", "index"):
+        if not getattr(imputed, what).equals(getattr(visible, what)):
+            raise InvalidImputation(f"the {what} of the imputed table differ from those of the input")
+    for name in visible.columns:
+        before, after = visible[name], imputed[name]
+        if after.dtype != before.dtype:
+            raise InvalidImputation(f"column {name!r} has dtype {after.dtype} instead of {before.dtype}")
+        holes = before.isna().to_numpy()
+        left = np.flatnonzero(after.isna().to_numpy())
+        if left.size:
+            raise InvalidImputation(f"column {name!r} still has {left.size} holes, first in row {left[0]}")
+        for series, what in ((after, "changed an observed entry"), (given[name], "changed its input")):
+            differs = np.flatnonzero(~_same(before[~holes], series[~holes]))
+            if differs.size:
+                row = np.flatnonzero(~holes)[differs[0]]
+                raise InvalidImputation(f"the method {what}: column {name!r}, row {row}")
+
+
+def _same(before: pd.Series, after: pd.Series) -> np.ndarray:
+    """Where two columns without holes are bit-identical."""
+    if before.dtype.kind == "f" and isinstance(before.dtype, np.dtype):
+        bits = np.dtype(f"u{before.dtype.itemsize}")
+        return before.to_numpy().view(bits) == after.to_numpy().view(bits)
+    return np.asarray(before.astype(object).to_numpy() == after.astype(object).to_numpy(), dtype=bool)
+
+
+def _status_of(error: Exception) -> Status:
+    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return "out_of_memory" if is_memory else "failed"
+
+
+def _explain(error: Exception) -> str:
+    trace = "".join(traceback.format_exception(error)).strip()
+    return f"{type(error).__name__}: {error}\n\n{trace[-TRACEBACK_CHARACTERS:]}"
+
+
+def _digest(value: Any) -> Any:
+    return hashlib.sha256(canonical_json(value).encode())
