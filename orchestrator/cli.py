@@ -26,6 +26,12 @@ from orchestrator.sweep import RequestError, Sweep
 RESULTS = Path("results")
 
 
+class Refusal(click.ClickException):
+    """A request that cannot be carried out."""
+
+    exit_code = 2
+
+
 class Verbs(click.Group):
     """A group whose unknown verbs are answered with the nearest ones."""
 
@@ -136,7 +142,7 @@ def fetch(names: tuple[str, ...]) -> None:
     for name in chosen:
         try:
             paths = datasets.fetch(name)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, datasets.FetchError) as error:
             failed += 1
             console.print(f"[red]{name}: {escape(str(error))}[/red]", soft_wrap=True)
         else:
@@ -152,7 +158,7 @@ def list_(what: str) -> None:
     """Show datasets, methods, mechanisms, protocols or sweeps (default: all)."""
     console = Console(highlight=False)
     if what != "all" and what not in _LISTS:
-        raise click.UsageError(str(methods.UnknownNameError("list", what, _LISTS)))
+        raise Refusal(str(methods.UnknownNameError("list", what, _LISTS)))
     for name, make in _LISTS.items():
         if what in ("all", name):
             console.print(make())
@@ -235,4 +241,4 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (RequestError, methods.UnknownNameError, datasets.UnknownNameError) as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error

@@ -142,7 +142,8 @@ def score(task: datasets.Task, split: datasets.Split, imputed: pd.DataFrame) -> 
     scored = Scored(split, imputed, task)
     scores = {}
     for name, metric in METRICS.items():
-        result = metric(scored)
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = metric(scored)
         if result.value is not None and not np.isfinite(result.value):
             result = Score(None, f"not finite: {result.value}")
         scores[name] = result

@@ -79,7 +79,7 @@ class Progress:
         if self._live is not None:
             self._live.stop()
         elif self.ended:
-            self.console.print(self._line())
+            self.console.print(self._line(), soft_wrap=True)
 
     def __call__(self, summary: dict[str, Any]) -> None:
         """Take in a trial that ended."""
@@ -96,7 +96,7 @@ class Progress:
             self.console.print(f"{summary['status']}: {what}, mask {summary['mask_seed']}", style="red")
         if self._live is None and self.clock() - self._logged >= LOG_EVERY_SECONDS:
             self._logged = self.clock()
-            self.console.print(self._line())
+            self.console.print(self._line(), soft_wrap=True)
 
     def remaining_seconds(self) -> float | None:
         """Expected time to the end; None while nothing is known."""

@@ -15,6 +15,7 @@ import logging
 import math
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -31,16 +32,20 @@ os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")  # the records are the
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # its console output ignores verbose=0
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 from ray import tune
+from ray._private import ray_constants
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
 MAX_ATTEMPTS = 3
 """How often a trial whose worker dies is started, in all."""
 MAX_BUNDLE = 50
 """Trials in a bundle, at most."""
+CONNECT_SECONDS = 10.0
+"""How long a cluster may take to answer the first knock."""
 GRACE_SECONDS = 2.0
 """What a trial gets on top of its deadline before its worker ends itself."""
 
@@ -70,6 +75,10 @@ class Bundle(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         bundle = new_config["bundle"]
+        # as in the driver, so that relative paths and the data's whereabouts mean the same
+        with contextlib.suppress(OSError):
+            os.chdir(bundle["working_directory"])
+        os.environ.update(bundle["environment"])
         for plugin in bundle["plugins"]:
             methods.load_plugin(plugin)
         self.store = Store(bundle["directory"])
@@ -128,8 +137,13 @@ class _Relay(tune.Callback):
     listener: Listener | None = None
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
-        if _Relay.listener is not None and result.get("summary"):
+        if _Relay.listener is None or not result.get("summary"):
+            return
+        try:
             _Relay.listener(result["summary"])
+        except Exception:
+            # the records are written: what only shows them must not end the sweep
+            logging.getLogger(__name__).exception("the progress display failed")
 
 
 def run(
@@ -198,6 +212,8 @@ def _one_round(sweep: Sweep, todo: list[TrialSpec], store: Store, plugins: Seque
             "sweep": sweep.name,
             "deadline": sweep.deadline,
             "plugins": list(plugins),
+            "working_directory": str(Path.cwd()),
+            "environment": {key: value for key, value in os.environ.items() if key.startswith("LACUNA_")},
             "resources": _request(specs[0].method, sweep.gpu_fraction),
         }
         for specs in bundle(todo, slots)
@@ -254,6 +270,8 @@ def _request(method: str, gpu_fraction: float) -> dict[str, float]:
 @contextlib.contextmanager
 def _cluster(resources: Resources) -> Iterator[None]:
     """A Ray cluster for the body: the one at the address, or one of our own on loopback, ended afterwards."""
+    if resources.address is not None:
+        _require_reachable(resources.address)
     if ray.is_initialized():
         yield
         return
@@ -261,15 +279,28 @@ def _cluster(resources: Resources) -> Iterator[None]:
     if resources.address is not None:
         ray.init(address=resources.address, **quiet)
     else:
+        # the switch by which Ray keeps to loopback where it does not expect a cluster
+        ray_constants.ENABLE_RAY_CLUSTER = False
         ray.init(
             address="local",
             num_cpus=resources.workers,
             include_dashboard=False,
             object_store_memory=128 * 2**20,
-            _node_ip_address="127.0.0.1",
             **quiet,
         )
     try:
         yield
     finally:
         ray.shutdown()
+        ray_constants.ENABLE_RAY_CLUSTER = True
+
+
+def _require_reachable(address: str) -> None:
+    """Raise ConnectionError if nothing listens at host:port; Ray itself would try for many minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator or not port.isdigit():
+        return  # "auto" and the like: Ray answers at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConnectionError(f"{host}:{port} cannot be reached ({error})") from error

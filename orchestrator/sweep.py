@@ -148,7 +148,7 @@ class Sweep:
                     methods.build(method, **variant)
             for dataset in self.datasets:
                 datasets.load(dataset)
-        except (ValueError, ImportError, OSError) as error:
+        except (ValueError, ImportError, OSError, datasets.FetchError) as error:
             raise RequestError(str(error)) from error
 
     def as_mapping(self) -> dict[str, Any]:
