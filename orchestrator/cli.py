@@ -24,6 +24,7 @@ import methods
 from orchestrator.sweep import RequestError, Sweep
 
 RESULTS = Path("results")
+LOG_WIDTH = 120
 
 
 class Refusal(click.ClickException):
@@ -108,7 +109,7 @@ def sweep(ctx: click.Context, source: str, **options: Any) -> None:
             plugins=options["plugins"],
             command=shlex.join(["python", "-m", "orchestrator", *sys.argv[1:]]),
         )
-        ctx.exit(runner.run(request, Console(highlight=False)))
+        ctx.exit(runner.run(request, _console()))
 
 
 @main.command()
@@ -118,7 +119,7 @@ def status(directory: str) -> None:
     from orchestrator import runner
 
     with _refusals():
-        runner.print_status(_results(directory), Console(highlight=False))
+        runner.print_status(_results(directory), _console())
 
 
 @main.command()
@@ -128,14 +129,14 @@ def report(directory: str) -> None:
     from orchestrator import runner
 
     with _refusals():
-        runner.print_report(_results(directory), Console(highlight=False))
+        runner.print_report(_results(directory), _console())
 
 
 @main.command()
 @click.argument("names", nargs=-1, metavar="[DATASET]...")
 def fetch(names: tuple[str, ...]) -> None:
     """Download and verify the raw files of datasets (default: all), so that later runs need no network."""
-    console = Console(highlight=False)
+    console = _console()
     with _refusals():
         chosen = [datasets.resolve(name) for name in names] or datasets.names()
     failed = 0
@@ -156,7 +157,7 @@ def fetch(names: tuple[str, ...]) -> None:
 @click.argument("what", metavar="[WHAT]", default="all")
 def list_(what: str) -> None:
     """Show datasets, methods, mechanisms, protocols or sweeps (default: all)."""
-    console = Console(highlight=False)
+    console = _console()
     if what != "all" and what not in _LISTS:
         raise Refusal(str(methods.UnknownNameError("list", what, _LISTS)))
     for name, make in _LISTS.items():
@@ -233,6 +234,12 @@ def _results(directory: str) -> Path:
     near = difflib.get_close_matches(directory, folders, n=3) or folders
     hint = f"there are results of {', '.join(near)}" if near else "run a sweep first"
     raise RequestError(f"no results in {directory!r} or {str(RESULTS / directory)!r}: {hint}")
+
+
+def _console() -> Console:
+    """Standard output; in a log, wide enough for a leaderboard."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
 
 
 @contextlib.contextmanager

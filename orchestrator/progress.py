@@ -99,8 +99,10 @@ class Progress:
             self.console.print(self._line(), soft_wrap=True)
 
     def remaining_seconds(self) -> float | None:
-        """Expected time to the end; None while nothing is known."""
-        if self.ended == 0:
+        """Expected time to the end; None while most of what waits is of methods not seen yet."""
+        seen = {method for method, _ in self._seconds}
+        unseen = sum(count for (method, _), count in self._waiting.items() if method not in seen)
+        if self.ended == 0 or unseen > (self.total - self.ended) / 2:
             return None
         work = sum(count * self._expected(*cell) for cell, count in self._waiting.items() if count > 0)
         spent = sum(sum(seconds) for seconds in self._seconds.values())
@@ -125,9 +127,7 @@ class Progress:
             f"{duration(self.clock() - self._began)} gone",
         ]
         remaining = self.remaining_seconds()
-        if remaining is None:
-            parts.append("waiting for the first result")
-        elif self.ended < self.total:
+        if remaining is not None and self.ended < self.total:
             parts.append(f"about {duration(remaining)} left")
         if self.failed:
             parts.append(f"{self.failed} failed")

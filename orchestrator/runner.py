@@ -22,8 +22,6 @@ from orchestrator.store import Store, write_json
 from orchestrator.sweep import RequestError, Sweep
 from orchestrator.trial import TrialSpec
 
-SHOWN_FAILURES = 10
-
 
 @dataclass(frozen=True)
 class Request:
@@ -126,19 +124,14 @@ def _schedule(
 
 
 def _settle(by_key: dict[str, TrialSpec], store: Store, console: Console) -> int:
-    """Print what failed; the exit status."""
-    failed = {key: status for key, status in store.statuses(by_key).items() if status != "ok"}
-    for key in list(failed)[:SHOWN_FAILURES]:
-        reason = str(store.read(key)[0]["error"]).splitlines()[0]
-        console.print(
-            f"[red]{failed[key]}[/red]: {escape(by_key[key].describe())}: {escape(reason)}", soft_wrap=True
-        )
-    if len(failed) > SHOWN_FAILURES:
-        console.print(f"and {len(failed) - SHOWN_FAILURES} more: see the report")
-    missing = len(by_key) - len(store.keys() & set(by_key))
+    """The exit status; says what failed."""
+    statuses = store.statuses(by_key)
+    failed = sum(status != "ok" for status in statuses.values())
+    missing = len(by_key) - len(statuses)
     if failed or missing:
         lost = f", {missing} without a record" if missing else ""
-        console.print(f"{len(failed)} of {len(by_key)} trials failed{lost}; --retry-failed runs them again")
+        again = "; --retry-failed runs them again" if failed else ""
+        console.print(f"{failed} of {len(by_key)} trials failed{lost}{again}")
     return 1 if failed or missing else 0
 
 

@@ -206,7 +206,7 @@ def _seeds(value: Any) -> tuple[int, ...]:
 def _params(value: Any) -> dict[str, tuple[Mapping[str, Any], ...]]:
     if not isinstance(value, Mapping):
         raise RequestError(f"params={value!r} is not a mapping of a method to its parameters")
-    read = {}
+    read: dict[str, tuple[Mapping[str, Any], ...]] = {}
     for name, variants in value.items():
         variants = variants if isinstance(variants, (list, tuple)) else [variants]
         if not variants or not all(isinstance(variant, Mapping) for variant in variants):

@@ -1,0 +1,51 @@
+"""From Parquet to answers: tables, published numbers, plots and a report.
+
+>>> import analysis
+>>> records = analysis.load("results/quick")  # doctest: +SKIP
+>>> analysis.leaderboard(records)  # doctest: +SKIP
+
+The package reads what a sweep wrote and needs none of what ran it. Importing it is cheap: a name's module is
+loaded when the name is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.published import beside, published
+    from analysis.ranking import leaderboard
+    from analysis.records import load, load_manifest
+    from analysis.report import terminal, write
+    from analysis.tables import cells, paper_table
+
+_HOMES = {
+    "load": "records",
+    "load_manifest": "records",
+    "cells": "tables",
+    "paper_table": "tables",
+    "leaderboard": "ranking",
+    "published": "published",
+    "beside": "published",
+    "write": "report",
+    "terminal": "report",
+}
+
+__all__ = [
+    "beside",
+    "cells",
+    "leaderboard",
+    "load",
+    "load_manifest",
+    "paper_table",
+    "published",
+    "terminal",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    return getattr(import_module(f"analysis.{_HOMES[name]}"), name)

@@ -1,0 +1,176 @@
+"""The paper that pictures are drawn on: colours, type, and the way out as inline SVG.
+
+Matplotlib draws in *placeholder* colours; on the way out each becomes a CSS variable with a fallback, so the
+same file reads well on white, on black and on its own. The output of equal figures is equal byte for byte.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from analysis.ranking import BASELINE
+
+# Okabe and Ito's set, told apart by readers of every colour vision; yellow is left out, being invisible on
+# white.
+SERIES = {
+    "--series-1": "#0072b2",
+    "--series-2": "#d55e00",
+    "--series-3": "#009e73",
+    "--series-4": "#b5588f",
+    "--series-5": "#3f9bd1",
+    "--series-6": "#c98500",
+    "--series-7": "#6a51a3",
+    "--series-8": "#7a6a4f",
+}
+ROLES = {
+    "--ink": "#1b1f24",
+    "--quiet": "#5b6470",
+    "--line": "#d6dae0",
+    "--paper": "#fdfdfc",
+    "--alarm": "#b3261e",
+    "--baseline": "#808894",
+}
+PALETTE = {**SERIES, **ROLES}
+"""CSS variable -> colour on a light page; the page's style sheet gives the dark ones."""
+
+INK, QUIET, LINE, PAPER = (ROLES[name] for name in ("--ink", "--quiet", "--line", "--paper"))
+ALARM, GREY = ROLES["--alarm"], ROLES["--baseline"]
+WIDTH = 9.6  # inches; the width of the page's column
+
+_MARKERS = "osD^vP"
+
+STYLE: Any = {  # Any: the stubs want literal keys
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lacuna",
+    "text.parse_math": False,  # a dollar sign in a dataset's name is a dollar sign
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the layout is the same on every machine
+    "font.size": 10,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": QUIET,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 10,
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "x",
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 10,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+}
+
+
+def colours(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each label, the same in every picture of a report.
+
+    Mean imputation, the yardstick, is grey. Past the palette's end colours come again with another marker;
+    every picture also names its points, so no reading rests on colour alone.
+    """
+    palette = list(SERIES.values())
+    others = [label for label in dict.fromkeys(labels) if label != BASELINE]
+    chosen = {
+        label: (palette[index % len(palette)], _MARKERS[index // len(palette) % len(_MARKERS)])
+        for index, label in enumerate(others)
+    }
+    return chosen | {BASELINE: (GREY, "o")}
+
+
+def sheet(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of one set of axes, in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def name_points(axes: Axes, xs: pd.Series, ys: pd.Series, names: pd.Series) -> None:
+    """Write each name right of its point, or left, above or below where that place is taken."""
+    assert isinstance(axes.figure, Figure)
+    size = np.array(axes.figure.get_size_inches()) - 0.8  # of the axes, about, in inches
+    low = np.array([np.log10(axes.get_xlim()[0]), axes.get_ylim()[0]])
+    span = np.array([np.log10(axes.get_xlim()[1]), axes.get_ylim()[1]]) - low
+    points = (np.column_stack([np.log10(xs), ys]) - low) / span * size
+    gap, height = 0.1, 0.17
+    taken = [(x - gap, y - gap, x + gap, y + gap) for x, y in points]  # left, bottom, right, top
+    for (x, y), seconds, error, name in zip(points, xs, ys, names, strict=True):
+        width = 0.078 * len(name)
+        places = {
+            ("left", "center"): (gap, -height / 2),
+            ("right", "center"): (-gap - width, -height / 2),
+            ("center", "bottom"): (-width / 2, gap),
+            ("center", "top"): (-width / 2, -gap - height),
+        }
+        boxes = {
+            aligned: (x + dx, y + dy, x + dx + width, y + dy + height) for aligned, (dx, dy) in places.items()
+        }
+        free = (
+            aligned
+            for aligned, box in boxes.items()
+            if box[0] > 0 and box[2] < size[0] and not any(_overlap(box, other) for other in taken)
+        )
+        across, down = next(free, ("left", "center"))
+        taken.append(boxes[across, down])
+        shift = {"left": (8, 0), "right": (-8, 0)}.get(across, (0, 8 if down == "bottom" else -8))
+        axes.annotate(
+            name, (seconds, error), xytext=shift, textcoords="offset points", ha=across, va=down,
+            fontsize=9.5, color=INK,
+        )  # fmt: skip
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two boxes (left, bottom, right, top) share ground."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def svg(figure: Figure, name: str, title: str, description: str) -> str:
+    """A figure as an ``<svg>`` element to set into a page.
+
+    Parameters
+    ----------
+    name
+        Prefix of every id inside, so that several pictures share a page.
+    title, description
+        What a screen reader says instead of the picture.
+    """
+    stream = io.StringIO()
+    FigureCanvasSVG(figure)
+    empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(stream, format="svg", transparent=True, metadata=empty)
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    for variable, colour in PALETTE.items():
+        text = re.sub(re.escape(colour), f"var({variable}, {colour})", text, flags=re.IGNORECASE)
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans, 'DejaVu Sans', sans-serif)", text)
+    text = re.sub(r'width="([\d.]+)pt" height="([\d.]+)pt"', "", text, count=1)
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    assert size is not None
+    wide = f"{float(size[1]) * 4 / 3:.0f}px"  # a point is 4/3 of a CSS pixel
+    label = (
+        f'<svg role="img" aria-labelledby="{name}-title {name}-description" '
+        f'style="max-width: {wide}; min-width: min(36rem, {wide})"'
+    )
+    text = text.replace("<svg", label, 1)
+    head = f'<title id="{name}-title">{escape(title)}</title>'
+    head += f'<desc id="{name}-description">{escape(description)}</desc>'
+    opened = text.index(">") + 1
+    return f"{text[:opened]}\n{head}{text[opened:]}".strip()

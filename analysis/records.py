@@ -1,0 +1,202 @@
+"""Read what a sweep wrote: its records and its manifest."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from analysis.schema import COLUMNS
+
+
+class NoRecordsError(ValueError):
+    """A folder holds no record to analyse."""
+
+
+def load(directory: str | Path) -> pd.DataFrame:
+    """All records of a sweep, one row for each trial and split.
+
+    Parameters
+    ----------
+    directory
+        The sweep's folder; records are its ``records/*.parquet``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of `analysis.schema.COLUMNS`, then any others that the parts hold, then ``label``: the
+        name under which tables and plots show a method with its parameters (`labels`). Null numbers are NaN.
+        Rows are sorted, so the result does not depend on the order of the files.
+
+    Raises
+    ------
+    NoRecordsError
+        If there is no readable record.
+
+    Warns
+    -----
+    UserWarning
+        For each part that cannot be read (it is skipped), and if a trial and split occur more than once (the
+        one that succeeded last is kept).
+    """
+    folder = Path(directory) / "records"
+    parts = sorted(part for part in folder.glob("*.parquet") if not part.name.startswith((".", "_")))
+    if not parts:
+        raise NoRecordsError(f"no records in {folder}: it holds no *.parquet; has the sweep been run there?")
+    table = _read(parts)
+    if table is None or not table.num_rows:
+        raise NoRecordsError(f"no records in {folder}: none of its {len(parts)} parts holds a readable row")
+    records = table.to_pandas()
+    records["params"] = records["params"].fillna("{}")
+    return labelled(_unique(records, folder)).reset_index(drop=True)
+
+
+def load_manifest(directory: str | Path) -> dict[str, Any]:
+    """What the sweep said of itself in ``sweep.json``; empty where there is none.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a JSON object.
+    """
+    path = Path(directory) / "sweep.json"
+    if not path.exists():
+        return {}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path} is not valid JSON ({error}); remove it and the report does without"
+        ) from error
+    if not isinstance(manifest, dict):
+        raise ValueError(f"{path} holds a {type(manifest).__name__}, not an object; remove it")
+    return manifest
+
+
+def labels(records: pd.DataFrame) -> pd.Series:
+    """The name of each row's method, with its parameters only where they tell two apart.
+
+    A method that occurs with one set of parameters is called by its name; otherwise the parameters in which
+    its variants differ follow in brackets, as in ``newimp (lambda_=0)``.
+
+    Parameters
+    ----------
+    records
+        At least the columns ``method`` and ``params`` (canonical JSON; null means none).
+
+    Returns
+    -------
+    pandas.Series
+        Strings, aligned with `records`.
+    """
+    pairs = records[["method", "params"]].fillna({"params": "{}"})
+    names: dict[tuple[str, str], str] = {}
+    for method, variants in pairs.drop_duplicates().groupby("method")["params"]:
+        chosen = {text: parameters(text) for text in variants}
+        keys = sorted(set().union(*chosen.values()))
+        differing = [key for key in keys if len({_value(params, key) for params in chosen.values()}) > 1]
+        for text, params in chosen.items():
+            told = [f"{key}={_value(params, key)}" for key in differing if key in params]
+            names[str(method), text] = f"{method} ({', '.join(told)})" if told else str(method)
+    return pd.Series(
+        [names[pair] for pair in zip(pairs["method"], pairs["params"], strict=True)],
+        index=records.index,
+        dtype=object,
+        name="label",
+    )
+
+
+def labelled(records: pd.DataFrame) -> pd.DataFrame:
+    """`records` as every analysis takes them: with the contract's columns, numbers as numbers, and ``label``.
+
+    A frame from `load` comes back as it is. One made in memory, say from the records of a sweep that still
+    runs, may lack columns and may hold ``None`` for numbers.
+    """
+    if "label" in records:
+        return records
+    absent = [name for name in COLUMNS if name not in records]
+    whole = records.reindex(columns=[*records.columns, *absent])
+    numbers = [
+        name
+        for name, kind in COLUMNS.items()
+        if (pa.types.is_floating(kind) or pa.types.is_integer(kind)) and whole[name].dtype == object
+    ]
+    whole = whole.assign(**{name: pd.to_numeric(whole[name]) for name in numbers})
+    # A trial that failed before it scored anything may have no split; it stands where it is looked for.
+    return whole.assign(split=whole["split"].fillna("in_sample"), label=labels(whole))
+
+
+def parameters(text: str | None) -> dict[str, Any]:
+    """The parameters of a record; text that is no JSON object is kept as one opaque parameter."""
+    try:
+        params = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        params = text
+    return params if isinstance(params, dict) else {"params": params}
+
+
+def _value(params: Mapping[str, Any], key: str) -> str:
+    value = params.get(key)
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _read(parts: list[Path]) -> pa.Table | None:
+    """All parts as one table; a part that cannot be read is named in a warning and skipped."""
+    try:
+        schema = _schema(parts)
+        return ds.dataset([str(part) for part in parts], schema=schema, format="parquet").to_table()
+    except (OSError, pa.ArrowException):
+        pass  # some part is bad, and the scan does not say which
+    tables = []
+    for part in parts:
+        try:
+            tables.append(_conform(pq.ParquetFile(part).read()))
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).partition("\n")[0]
+            warnings.warn(f"skipped {part}, which cannot be read: {reason}", stacklevel=4)
+    return pa.concat_tables(tables, promote_options="permissive") if tables else None
+
+
+def _schema(parts: list[Path]) -> pa.Schema:
+    """The contract's columns with their types, then whatever else the parts hold."""
+    schema = pa.schema(list(COLUMNS.items()))
+    # One writer wrote thousands of parts, so three footers stand for all: first, last and largest.
+    for part in (parts[0], parts[-1], max(parts, key=lambda part: part.stat().st_size)):
+        for field in pq.read_schema(part):
+            if schema.get_field_index(field.name) < 0:
+                schema = schema.append(field.remove_metadata())
+    return schema
+
+
+def _conform(table: pa.Table) -> pa.Table:
+    """One part with the contract's columns first, nulls where it lacks one."""
+    columns = {
+        name: table[name].cast(kind) if name in table.column_names else pa.nulls(table.num_rows, kind)
+        for name, kind in COLUMNS.items()
+    }
+    extra = {name: table[name] for name in table.column_names if name not in COLUMNS}
+    return pa.table(columns | extra)
+
+
+def _unique(records: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """One row for each trial and split, in an order that does not depend on the files."""
+    good = records["status"].eq("ok")
+    ordered = records.assign(_good=good).sort_values(
+        ["dataset", "mechanism", "ratio", "method", "params", "mask_seed", "split", "_good", "finished_at"],
+        kind="stable",
+    )
+    kept = ordered.drop_duplicates(["trial_key", "split"], keep="last").drop(columns="_good")
+    if len(kept) < len(records):
+        surplus = len(records) - len(kept)
+        warnings.warn(
+            f"{folder} holds {surplus} surplus rows of trials recorded more than once; kept the last success",
+            stacklevel=3,
+        )
+    return kept

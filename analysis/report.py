@@ -1,0 +1,257 @@
+"""The report: one page that opens anywhere, the same in Markdown, and the short form for a terminal."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+from rich.console import Console
+from rich.text import Text
+
+from analysis import grid as render
+from analysis import overview, plots, sections
+from analysis.grid import Grid
+from analysis.published import beside
+from analysis.ranking import leaderboard, leaderboard_grid, only_split
+from analysis.records import labelled, load, load_manifest
+from analysis.schema import METRICS, SPLITS, Metric
+from analysis.tables import paper_table, strata
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report says, before it is set in any form."""
+
+    title: str
+    name: str
+    verdict: str
+    caveats: Sequence[str]
+    outcome: overview.Outcome
+    data: Grid
+    leaderboards: Sequence[tuple[str, Grid]]  # (split in words, table)
+    tables: Sequence[tuple[Metric, Sequence[Grid]]]
+    published: Sequence[Grid]
+    incomparable: Sequence[str]
+    failures: Grid | None
+    traces: Sequence[tuple[str, str]]  # (method, whole error text)
+    methods: Grid | None
+    command: str
+    protocols: str
+    versions: Mapping[str, str]
+    machine: Mapping[str, str]
+    fingerprint: str
+    period: str
+    finished: bool
+
+
+def compose(records: pd.DataFrame, manifest: Mapping[str, Any], name: str = "sweep") -> Report:
+    """Work out everything that the report of these records says.
+
+    Parameters
+    ----------
+    records
+        Rows as `analysis.load` gives them.
+    manifest
+        As `analysis.load_manifest` gives it; may be empty.
+    name
+        What to call the sweep where the manifest does not say.
+    """
+    records = labelled(records)
+    boards = {
+        split: leaderboard(records, split=split) for split in SPLITS if records["split"].eq(split).any()
+    }
+    board = next(iter(boards.values()))
+    short = sections.short_names(records, manifest)
+    order = list(board["label"])
+    tables = [
+        (
+            metric,
+            [
+                paper_table(records, metric=key, order=order, short=short, **place)
+                for place in strata(records)
+            ],
+        )
+        for key, metric in METRICS.items()
+        if records[key].notna().any()
+    ]
+    pairs = beside(records)
+    ended = overview.outcome(records, manifest)
+    shown = only_split(records)
+    return Report(
+        title=str(manifest.get("title") or manifest.get("name") or name),
+        name=str(manifest.get("name") or name),
+        verdict=overview.verdict(board, shown),
+        caveats=overview.caveats(board, shown, manifest),
+        outcome=ended,
+        data=sections.data_grid(records, manifest),
+        leaderboards=[(SPLITS[split], leaderboard_grid(table)) for split, table in boards.items()],
+        tables=tables,
+        published=sections.published_grids(pairs, short),
+        incomparable=sections.incomparable(pairs),
+        failures=sections.failure_grid(records) if ended.failures else None,
+        traces=sections.traces(records),
+        methods=sections.method_grid(board, manifest),
+        command=str(manifest.get("command") or ""),
+        protocols=", ".join(sorted(records["protocol"].dropna().unique())),
+        versions=_flat(manifest.get("versions")),
+        machine=_flat(manifest.get("machine")),
+        fingerprint=overview.results_hash(records),
+        period=_period(records),
+        finished=bool(manifest.get("finished", True)),
+    )
+
+
+def pictures(records: pd.DataFrame, manifest: Mapping[str, Any], order: Sequence[str]) -> dict[str, Markup]:
+    """The pictures that these records allow, as inline SVG."""
+    short = sections.short_names(records, manifest)
+    drawn = {
+        "relative": plots.relative_error(records),
+        "cost": plots.cost(records),
+        "panels": plots.panels(records, order=order, short=short),
+        "failures": plots.failures(records, short=short),
+    }
+    # Safe to set into the page: matplotlib escapes every text that it writes, and so does `plots.svg`.
+    return {name: Markup(text) for name, text in drawn.items() if text}
+
+
+def html(records: pd.DataFrame, manifest: Mapping[str, Any], name: str = "sweep") -> str:
+    """The report as one self-contained page."""
+    report = compose(records, manifest, name)
+    order = list(leaderboard(records)["label"])
+    figures = pictures(records, manifest, order)
+    return (
+        _environment(autoescape=True)
+        .get_template("report.html.j2")
+        .render(report=report, figures=figures, crowd=plots.CROWD)
+    )
+
+
+def markdown(records: pd.DataFrame, manifest: Mapping[str, Any], name: str = "sweep") -> str:
+    """The report as Markdown, without the pictures."""
+    report = compose(records, manifest, name)
+    return _environment(autoescape=False).get_template("report.md.j2").render(report=report)
+
+
+FORMATS: dict[str, Callable[..., str]] = {"html": html, "md": markdown}
+
+
+def write(directory: str | Path, *, formats: Sequence[str] = ("html", "md")) -> list[Path]:
+    """Write the report of a sweep beside its records.
+
+    Parameters
+    ----------
+    directory
+        The sweep's folder.
+    formats
+        Any of ``html`` and ``md``.
+
+    Returns
+    -------
+    list of Path
+        What was written: ``DIR/report.html``, ``DIR/report.md``. Each appears whole or not at all.
+
+    Raises
+    ------
+    NoRecordsError
+        If the folder holds no record.
+    ValueError
+        If a format is unknown.
+    """
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown:
+        raise ValueError(f"unknown formats {unknown}; the formats are {', '.join(FORMATS)}")
+    folder = Path(directory)
+    records, manifest = load(folder), load_manifest(folder)
+    written = []
+    for form in formats:
+        path = folder / f"report.{form}"
+        _write_whole(path, FORMATS[form](records, manifest, folder.resolve().name))
+        written.append(path)
+    return written
+
+
+def terminal(source: str | Path | pd.DataFrame, console: Console | None = None) -> None:
+    """Print who won, what to bear in mind, the leaderboard and what failed.
+
+    Parameters
+    ----------
+    source
+        A sweep's folder, or its records.
+    console
+        Where to print; standard output by default.
+    """
+    console = console or Console()
+    if isinstance(source, pd.DataFrame):
+        records, manifest = labelled(source), {}
+    else:
+        records, manifest = load(source), load_manifest(source)
+    shown = only_split(records)
+    console.print()
+    for index, split in enumerate(split for split in SPLITS if records["split"].eq(split).any()):
+        board = leaderboard(records, split=split)
+        if not index:
+            console.print(Text(overview.verdict(board, shown), style="bold"))
+            for caveat in overview.caveats(board, shown, manifest):
+                console.print(Text(f"• {caveat}", style="dim"))
+        console.print()
+        console.print(render.terminal(leaderboard_grid(board)))
+    if records["status"].ne("ok").any():
+        console.print()
+        console.print(render.terminal(sections.failure_grid(records)))
+
+
+def _environment(*, autoescape: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("analysis"),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["table"] = render.html
+    environment.filters["pipes"] = render.markdown
+    environment.filters["plain"] = render.markdown_text
+    environment.globals["style"] = Markup(_text("report.css"))
+    environment.globals["script"] = Markup(_text("report.js"))
+    return environment
+
+
+def _text(name: str) -> str:
+    return files("analysis").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write to a neighbour and rename, so that no reader ever sees half a report."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _flat(value: Any) -> dict[str, str]:
+    """The entries of a manifest's object as text; nothing where it is no object."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(key): str(entry) for key, entry in value.items() if entry is not None}
+
+
+def _period(records: pd.DataFrame) -> str:
+    """When the trials ran, in UTC; empty where that was not recorded."""
+    begun, ended = records["started_at"].min(), records["finished_at"].max()
+    if pd.isna(begun) or pd.isna(ended):
+        return ""
+    return f"{begun:%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC"
