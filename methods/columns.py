@@ -10,7 +10,7 @@ Checked against scikit-learn's ``SimpleImputer`` and against mean imputation's e
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ def most_frequent(values: NDArray[np.float64]) -> float:
 class ColumnStatistic(Imputer):
     """Fill the holes of a column with one statistic of its observed entries."""
 
-    statistic: ClassVar[Callable[[NDArray[np.float64]], float]]
+    statistic: ClassVar[Callable[..., Any]]
+    """Observed values, shape (n,), to one of their kind."""
 
     def __init__(self, *, random_state: int | None = None):
         self.random_state = random_state

@@ -103,7 +103,7 @@ class TableEncoder:
         filled = {}
         for column in self.columns:
             series = frame[column.name]
-            holes = series.isna().to_numpy()
+            holes = find_holes(series)
             if holes.any():
                 values = self._values(column, matrix[holes, column.slice], series)
                 array = series.array.copy()
@@ -125,7 +125,7 @@ class TableEncoder:
     def _learn(self, name: Hashable, series: pd.Series, start: int) -> Column:
         kind = column_kind(series)
         none = slice(start, start)
-        observed = series.dropna()
+        observed = series[~find_holes(series)]
         if observed.empty:
             warnings.warn(
                 f"column {name!r} has no observed value; its holes get a constant", UserWarning, stacklevel=4
@@ -140,7 +140,7 @@ class TableEncoder:
             categories = _observed_categories(observed)
             distinct = len(categories)
             codebook = _codebook(distinct, self.categories)
-            raw = codebook[pd.Index(categories, dtype=object).get_indexer(observed.astype(object))]
+            raw = codebook[pd.Index(categories, dtype=object).get_indexer(pd.Index(observed, dtype=object))]
         if distinct < 2:
             return Column(name, kind, categories, codebook, _ZERO, _ONE, observed.iloc[0], none)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -233,6 +233,8 @@ def column_kind(series: pd.Series) -> Kind:
         For mixed types, dates and whatever else is neither.
     """
     dtype = series.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        raise ValueError(f"column {series.name!r} is {dtype}: make it dense with .sparse.to_dense()")
     if isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(dtype):
         return "categorical"
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype):
@@ -252,6 +254,20 @@ def column_kind(series: pd.Series) -> Kind:
     )
 
 
+def find_holes(series: pd.Series) -> NDArray[np.bool_]:
+    """Which entries are missing, shape (n_rows,).
+
+    pandas does not count NaN as missing in a nullable float column, where 0/0 leaves it.
+
+    >>> find_holes(pd.Series([0.0, None, 1.0], dtype="Float64") / 0)
+    array([ True,  True, False])
+    """
+    holes = series.isna().to_numpy()
+    if pd.api.types.is_extension_array_dtype(series.dtype) and pd.api.types.is_float_dtype(series.dtype):
+        holes = holes | np.isnan(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    return holes
+
+
 _NO_CODES = np.zeros((0, 1))
 _ZERO = np.zeros(1)
 _ONE = np.ones(1)
@@ -261,7 +277,7 @@ def _raw(series: pd.Series, column: Column) -> NDArray[np.float64]:
     """Encoded, not yet standardised values, shape (n_rows, width); NaN where missing or unseen."""
     if column.kind == "numeric":
         return series.to_numpy(dtype=np.float64, na_value=np.nan)[:, None]
-    codes = pd.Index(column.categories, dtype=object).get_indexer(series.astype(object))
+    codes = pd.Index(column.categories, dtype=object).get_indexer(pd.Index(series, dtype=object))
     padded = np.vstack(
         [column.codebook, np.full(column.codebook.shape[1], np.nan)]
     )  # code -1 is the last row

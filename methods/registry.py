@@ -159,7 +159,7 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     spec.loader.exec_module(module)
-    classes = [
+    classes: list[Any] = [
         cls
         for cls in vars(module).values()
         if inspect.isclass(cls) and cls.__module__ == module_name and isinstance(_own_info(cls), MethodInfo)
@@ -211,7 +211,7 @@ def _from_entry_points() -> dict[str, _Entry]:
 
 
 def _read_infos(path: Path) -> list[tuple[str, MethodInfo]]:
-    """(class name, info) for each class of a source file whose body holds a literal ``info = MethodInfo(...)``."""
+    """(class name, info) of each class in a source file whose body holds a literal ``info``."""
     source = path.read_text(encoding="utf-8")
     if "info = MethodInfo(" not in source:
         return []
