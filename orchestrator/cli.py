@@ -155,11 +155,20 @@ def fetch(names: tuple[str, ...]) -> None:
 
 @main.command(name="list")
 @click.argument("what", metavar="[WHAT]", default="all")
-def list_(what: str) -> None:
-    """Show datasets, methods, mechanisms, protocols or sweeps (default: all)."""
+@click.argument("source", metavar="[SWEEP]", default="quick")
+def list_(what: str, source: str) -> None:
+    """Show datasets, methods, mechanisms, protocols or sweeps (default: all); or masks, those of SWEEP.
+
+    For each table, mechanism and ratio of the sweep, `list masks` draws the mask of its first seed and shows
+    what it hides and how well the values left to see foretell the holes: 0.5 is chance, as under MCAR.
+    """
     console = _console()
+    if what == "masks":
+        with _refusals():
+            console.print(_list_masks(Sweep.load(source)))
+        return
     if what != "all" and what not in _LISTS:
-        raise Refusal(str(methods.UnknownNameError("list", what, _LISTS)))
+        raise Refusal(str(methods.UnknownNameError("list", what, [*_LISTS, "masks"])))
     for name, make in _LISTS.items():
         if what in ("all", name):
             console.print(make())
@@ -206,6 +215,41 @@ def _list_sweeps() -> Table:
     for name in Sweep.named():
         named = Sweep.load(name)
         table.add_row(name, str(len(named.trials())), escape(named.title))
+    return table
+
+
+def _list_masks(sweep: Sweep) -> Table:
+    headings = (
+        "dataset",
+        "mechanism",
+        "asked",
+        "hidden",
+        "by column",
+        "patterns",
+        "empty rows",
+        "foretold",
+        "p",
+    )
+    table = _table(f"masks of {sweep.name}, seed {sweep.mask_seeds[0]}", *headings, right=tuple(range(2, 9)))
+    for name in sweep.datasets:
+        loaded = datasets.load(name)
+        for mechanism in sweep.mechanisms:
+            for ratio in sweep.ratios:
+                mask = datasets.draw_mask(
+                    loaded.frame, mechanism, ratio, sweep.mask_seeds[0], identity=loaded.identity
+                )
+                shares = [share for share in mask.per_column if share is not None]
+                table.add_row(
+                    escape(name),
+                    mechanism,
+                    f"{ratio:.1%}",
+                    f"{mask.realised:.1%}",
+                    f"{min(shares):.0%} to {max(shares):.0%}",
+                    str(mask.patterns),
+                    str(mask.empty_rows),
+                    f"{mask.auc:.2f}" if mask.auc is not None else "–",
+                    f"{mask.p_value:.1g}" if mask.p_value is not None else "–",
+                )
     return table
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import f1_score
 
 import datasets
 
@@ -51,20 +52,16 @@ class Scored:
         return (self.estimate - self.truth)[self.hidden]
 
     @cached_property
-    def hits(self) -> NDArray[np.bool_]:
-        """Whether each hidden categorical entry was imputed with its true category, one-dimensional."""
+    def categories(self) -> list[tuple[NDArray[np.object_], NDArray[np.object_]]]:
+        """(truth, imputation) of the hidden entries of each categorical column."""
         names = self.task.categorical
-        pairs = [
+        return [
             (
-                self.imputed[name].astype(object).to_numpy(),
-                self.split.truth[name].astype(object).to_numpy(),
-                at,
+                self.split.truth[name].astype(object).to_numpy()[at],
+                self.imputed[name].astype(object).to_numpy()[at],
             )
             for name, at in zip(names, self._hidden(names).T, strict=True)
         ]
-        return np.concatenate(
-            [estimate[at] == truth[at] for estimate, truth, at in pairs] or [np.empty(0, bool)]
-        )
 
     def _hidden(self, names: tuple[str, ...]) -> NDArray[np.bool_]:
         where = self.split.truth.columns.get_indexer(pd.Index(names, dtype=object))
@@ -122,9 +119,26 @@ def wasserstein(scored: Scored) -> Score:
 
 def accuracy(scored: Scored) -> Score:
     """Share of the hidden categorical entries imputed with their true category, pooled over columns."""
-    if scored.hits.size == 0:
+    hits = [truth == imputed for truth, imputed in scored.categories]
+    pooled = np.concatenate([*hits, np.empty(0, dtype=bool)])
+    if pooled.size == 0:
         return Score(None, "no hidden categorical entry")
-    return Score(float(scored.hits.mean()))
+    return Score(float(pooled.mean()))
+
+
+def macro_f1(scored: Scored) -> Score:
+    """F1 of each category averaged over a column's categories, then over the categorical columns.
+
+    Over the hidden entries; a category counts if it occurs among their truth or their imputations.
+    """
+    columns = [
+        f1_score(truth.astype(str), imputed.astype(str), average="macro", zero_division=0.0)
+        for truth, imputed in scored.categories
+        if truth.size
+    ]
+    if not columns:
+        return Score(None, "no hidden categorical entry")
+    return Score(float(np.mean(columns)))
 
 
 METRICS: dict[str, Callable[[Scored], Score]] = {
@@ -132,7 +146,13 @@ METRICS: dict[str, Callable[[Scored], Score]] = {
     "rmse": rmse,
     "wasserstein": wasserstein,
     "accuracy": accuracy,
+    "macro_f1": macro_f1,
 }
+RELATIVE = ("mae", "rmse", "accuracy", "macro_f1")
+"""Metrics that a record also holds divided by those of column means and modes on the same entries.
+
+(The Wasserstein distance of mean imputation would cost as much as the trial's own: analysis takes it from
+the records of `mean`.)"""
 METRICS_VERSION = 1
 """Raised when a metric's definition changes; part of a trial's key."""
 
@@ -140,14 +160,27 @@ METRICS_VERSION = 1
 def score(task: datasets.Task, split: datasets.Split, imputed: pd.DataFrame) -> dict[str, Score]:
     """Every metric of an imputed split; a value that is not finite becomes None with a note."""
     scored = Scored(split, imputed, task)
-    scores = {}
-    for name, metric in METRICS.items():
-        with np.errstate(over="ignore", invalid="ignore"):
-            result = metric(scored)
-        if result.value is not None and not np.isfinite(result.value):
-            result = Score(None, f"not finite: {result.value}")
-        scores[name] = result
-    return scores
+    return {name: _finite(metric, scored) for name, metric in METRICS.items()}
+
+
+def relative(
+    task: datasets.Task, split: datasets.Split, scores: dict[str, Score], reference: pd.DataFrame
+) -> dict[str, float | None]:
+    """The metrics of :data:`RELATIVE` divided by those of `reference`; None where either is not to be had."""
+    beside = Scored(split, reference, task)
+    ratios: dict[str, float | None] = {}
+    for name in RELATIVE:
+        value, base = scores[name].value, _finite(METRICS[name], beside).value
+        ratios[f"{name}_relative"] = value / base if value is not None and base else None
+    return ratios
+
+
+def _finite(metric: Callable[[Scored], Score], scored: Scored) -> Score:
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = metric(scored)
+    if result.value is not None and not np.isfinite(result.value):
+        return Score(None, f"not finite: {result.value}")
+    return result
 
 
 def _import_pot():

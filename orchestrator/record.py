@@ -44,6 +44,11 @@ SCHEMA = pa.schema(
         ("wasserstein", pa.float64()),
         ("wasserstein_note", pa.string()),
         ("accuracy", pa.float64()),
+        ("macro_f1", pa.float64()),
+        ("mae_relative", pa.float64()),
+        ("rmse_relative", pa.float64()),
+        ("accuracy_relative", pa.float64()),
+        ("macro_f1_relative", pa.float64()),
         ("crps", pa.float64()),
         ("coverage_90", pa.float64()),
         # cost

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,18 @@ def print_report(directory: Path, console: Console) -> None:
     console.print(f"report: {', '.join(str(path) for path in paths)}", soft_wrap=True)
 
 
+def _print_masks(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """What the mechanisms really hid, by mechanism and ratio."""
+    masks: dict[tuple[str, float], dict[str, float]] = {}
+    for row in rows:
+        if row["mask_hash"] is not None:
+            realised = masks.setdefault((row["mechanism"], row["ratio"]), {})
+            realised[row["mask_hash"]] = row["realised_ratio"]
+    for (mechanism, ratio), shares in sorted(masks.items()):
+        least, most = min(shares.values()), max(shares.values())
+        console.print(f"  {mechanism} {ratio:.1%}: {len(shares)} masks hide {least:.1%} to {most:.1%}")
+
+
 def print_status(directory: Path, console: Console) -> None:
     """Print how far the sweep in a results folder is."""
     described = analysis.load_manifest(directory)
@@ -223,12 +235,10 @@ def print_status(directory: Path, console: Console) -> None:
     console.print(f"  {'missing':14}{len(missing):>8}")
     if running:
         console.print(f"  of these {len(running)} were started: {escape(running[0].describe())}")
-    spent = sum(
-        (row["finished_at"] - row["started_at"]).total_seconds()
-        for key in statuses
-        for row in store.read(key)[:1]
-    )
+    rows = [store.read(key)[0] for key in statuses]
+    spent = sum((row["finished_at"] - row["started_at"]).total_seconds() for row in rows)
     console.print(f"  {duration(spent)} of work recorded")
+    _print_masks(rows, console)
     if missing:
         console.print(
             f"  go on with: {described.get('command') or 'the command that started it'}", soft_wrap=True

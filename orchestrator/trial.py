@@ -21,7 +21,7 @@ import pandas as pd
 import datasets
 import methods
 from orchestrator.isolation import Cost, isolated, pinned
-from orchestrator.metrics import METRICS, METRICS_VERSION, score
+from orchestrator.metrics import METRICS, METRICS_VERSION, relative, score
 from orchestrator.record import Record, Status, make_record
 
 TRACEBACK_CHARACTERS = 4000
@@ -186,9 +186,12 @@ def _facts(table: datasets.Table, task: datasets.Task, split: datasets.Split) ->
 
 def _scores(task: datasets.Task, split: datasets.Split, imputed: pd.DataFrame) -> dict[str, Any]:
     scores = score(task, split, imputed)
-    row: dict[str, Any] = {name: scores[name].value for name in METRICS}
-    row["wasserstein_note"] = scores["wasserstein"].note
-    return row
+    constants = methods.build("mean").fit(task.train.visible).transform(split.visible)
+    return {
+        **{name: scores[name].value for name in METRICS},
+        **relative(task, split, scores, constants),
+        "wasserstein_note": scores["wasserstein"].note,
+    }
 
 
 def check_imputation(visible: pd.DataFrame, given: pd.DataFrame, imputed: Any) -> None:

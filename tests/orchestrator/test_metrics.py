@@ -59,6 +59,28 @@ def test_accuracy_pools_hidden_categories():
     assert "numeric" in metrics.mae(case).note
 
 
+def test_macro_f1_averages_over_categories_then_columns():
+    case = scored(
+        {"k": pd.Categorical(["x", "x", "x", "y"]), "l": pd.Categorical(["u", "v", "u", "v"])},
+        {"k": pd.Categorical(["x", "x", "y", "y"]), "l": pd.Categorical(["u", "v", "u", "v"])},
+        np.ones((4, 2)),
+    )
+    # of k: x has precision 1 and recall 2/3, y has precision 1/2 and recall 1; of l: all right
+    of_k = np.mean([2 * 1 * (2 / 3) / (1 + 2 / 3), 2 * 0.5 * 1 / (0.5 + 1)])
+    assert metrics.macro_f1(case).value == pytest.approx((of_k + 1) / 2)
+
+
+def test_relative_scores_divide_by_those_of_the_reference():
+    case = scored({"a": [0.0, 4.0]}, {"a": [1.0, 4.0]}, [[True], [False]])
+    scores = metrics.score(case.task, case.split, case.imputed)
+    ratios = metrics.relative(case.task, case.split, scores, pd.DataFrame({"a": [4.0, 4.0]}))
+    assert ratios["mae_relative"] == 0.25
+    assert ratios["rmse_relative"] == 0.25
+    assert ratios["accuracy_relative"] is None
+    perfect = metrics.relative(case.task, case.split, scores, pd.DataFrame({"a": [0.0, 4.0]}))
+    assert perfect["mae_relative"] is None
+
+
 def test_wasserstein_is_the_optimal_assignment_over_rows_with_holes():
     rng = np.random.default_rng(1)
     truth = pd.DataFrame(rng.normal(size=(40, 3)))

@@ -77,7 +77,7 @@ def test_failures_are_told_at_once_and_counted(trials):
 
 
 def test_a_terminal_gets_a_live_leaderboard(trials):
-    progress, stream, _ = progress_of(trials, terminal=True)
+    progress, _, _ = progress_of(trials, terminal=True)
     with progress:
         for spec in (*trials[:10], *trials[10:]):
             progress(summary_of(spec, mae=0.4 if spec.method == "median" else 0.5))

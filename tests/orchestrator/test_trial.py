@@ -32,6 +32,7 @@ def test_a_record_has_every_column_and_null_for_what_was_not_measured(make_sweep
     assert row["split"] == "in_sample"
     assert row["mae"] > 0
     assert 0 <= row["accuracy"] <= 1
+    assert row["mae_relative"] == row["accuracy_relative"] == 1.0
     assert row["n_missing"] == round(0.3 * 240)
     assert row["realised_ratio"] == pytest.approx(0.3, abs=0.005)
     for unmeasured in ("crps", "coverage_90", "impute_seconds", "peak_gpu_mb", "error"):
