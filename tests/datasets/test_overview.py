@@ -72,7 +72,7 @@ def test_markdown_escapes_its_own_sign():
 @pytest.mark.slow
 def test_realised_shares_of_every_table(mirrored):
     everything = [name for name in datasets.names() if name != "mimic4ed"]
-    shares = realised_shares(everything, [0.1, 0.3, 0.7])
+    shares = realised_shares(everything, [0.1, 0.7])
     big = {name for name in everything if datasets.info(name).rows >= 500}
     matched = {m.name for m in datasets.mechanisms() if m.rate_matched}
     judged = shares[shares["dataset"].isin(big) & shares["mechanism"].isin(matched)].dropna(subset="realised")

@@ -57,6 +57,15 @@ def test_raw_values_come_through_exactly(made):
     assert task.categorical == ("kind",)
 
 
+@pytest.mark.parametrize("mechanism", [m.name for m in datasets.mechanisms()])
+def test_one_seed_gives_one_mask_whatever_the_protocol(made, mechanism):
+    ask = {"mechanism": mechanism, "ratio": 0.3, "mask_seed": 0}
+    hashes = {datasets.make_task(made, protocol=name, **ask).mask_hash for name in ("default", "newimp")}
+    assert hashes == {
+        datasets.mask_hash(datasets.ampute(made.frame, mechanism, 0.3, seed=0, identity=made.identity))
+    }
+
+
 def test_units_of_the_score(made):
     task = datasets.make_task(made, mechanism="mcar", ratio=0.3, mask_seed=0, protocol="holdout")
     train = task.train.truth[list(task.numeric)].to_numpy()

@@ -78,6 +78,16 @@ def test_columns_that_are_no_features_are_left_out_and_said(write):
     assert [note.split(": ")[1].split()[1] for note in table.info.notes] == ["holds", "holds", "is"]
 
 
+def test_delimiters_inside_quotes_do_not_count(write):
+    assert list(datasets.load(write('"a;1;2;3",b\nx,1\n')).frame) == ["a;1;2;3", "b"]
+
+
+def test_a_type_is_judged_by_every_row(write):
+    """Two megabytes of whole numbers, and a fraction after them."""
+    name = write("a,b\n" + "12345678,1\n" * 200_000 + "0.5,1\n")
+    assert datasets.load(name).frame["a"].iloc[-1] == 0.5
+
+
 def test_a_few_different_texts_are_no_identifier(write):
     assert datasets.load(write("k,x\na,1\nb,2\nc,3\n")).categorical == ("k",)
 
@@ -94,6 +104,7 @@ def test_a_few_different_texts_are_no_identifier(write):
         ("a,,c\n1,2,3\n", "column 2 has no name"),
         ("a,b\n1,inf\n", "column 'b', row 1: infinite"),
         ("a,b\n1,2\n1,-inf\n", "column 'b', row 2: infinite"),
+        ("a;b\n1,5;2\n-2,25;3\n", "column 'a': numbers with a decimal comma; write them with a point"),
         ("a,b\nx,y\nz,y\n", "no numeric column .*a, b are text"),
         ("a,b\n1,2\ncaf\xe9,3\n".encode("latin-1"), "line 3: byte 0xe9 is not UTF-8; save the file as UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "is not UTF-8"),
