@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import datasets
 from datasets import ampute, mask_hash
 from datasets.published import intercept, sigmoid
-from datasets.ratematched import smallest
+from datasets.ratematched import smallest, weighted_sum
 
 ALL = tuple(m.name for m in datasets.mechanisms())
 MATCHED = tuple(m.name for m in datasets.mechanisms() if m.rate_matched)
@@ -308,6 +308,14 @@ def test_awkward_columns_have_an_outcome(mechanism):
     for seed in range(5):
         hidden = ampute(frame, mechanism, 0.25, seed)
         assert not (hidden & frame.isna().to_numpy()).any()
+
+
+@pytest.mark.parametrize("n_drivers", [1, 3, 20])
+def test_logits_are_as_strong_however_many_columns_drive(n_drivers):
+    rng = np.random.default_rng(n_drivers)
+    logits = weighted_sum(list(rng.standard_normal((n_drivers, 300))), rng.standard_normal(n_drivers) * 9)
+    assert (logits.mean(), logits.std()) == pytest.approx((0, 1), abs=1e-12)
+    assert (weighted_sum([np.zeros(5)], np.ones(1)) == 0).all()
 
 
 @settings(max_examples=40, deadline=None)
