@@ -69,7 +69,16 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """A paper's method -> our method and the parameters in which it departs from the defaults."""
 
-DEFAULTS: dict[str, dict[str, Any]] = {"newimp": {"lambda_": 10, "bandwidth": 0.5, "joint": True}}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "newimp": {
+        "lambda_": 10,
+        "bandwidth": 0.5,
+        "kernel": True,
+        "joint": True,
+        "standardize": False,
+        "flow_tol": 0,
+    }
+}
 """Settings of the published runs: naming one of them in a sweep changes nothing."""
 
 UNITS: dict[str, tuple[str, float]] = {

@@ -1,7 +1,7 @@
 """What Ray Tune adds to a trial: 500 trials of mean imputation on a small table.
 
-Run as ``python benchmarks/scheduling.py [--trials 500] [--workers 2]``. Ray is started first and its start told
-apart. Printed for each trial, in milliseconds of wall time:
+Run as ``python benchmarks/scheduling.py [--trials 500] [--workers 2]``. Ray is started first, and its start
+told apart. Printed for each trial, in milliseconds of wall time:
 
 - *alone*: the same trials one after another in this process, the store's commit included;
 - *scheduled*: from handing over the plan to the last record, the start of the workers included;

@@ -16,7 +16,7 @@ def test_named_sweeps_are_valid_and_expand():
         assert sweep.name == name
         assert sweep.title
     quick = Sweep.load("quick")
-    assert len(quick.trials()) == len({spec.key for spec in quick.trials()}) == 3 * 3 * 3 * 7
+    assert len(quick.trials()) == len({spec.key for spec in quick.trials()}) == 3 * 3 * 3 * 8
 
 
 def test_a_sweep_survives_the_way_through_plain_data(make_sweep):
