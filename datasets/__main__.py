@@ -1,7 +1,8 @@
-"""``python -m datasets [tables | shares NAME ...]``: Markdown tables of what there is."""
+"""``python -m datasets [tables | shares [NAME ...]]``: Markdown tables of what there is."""
 
 import sys
 
+from datasets import mimic, names
 from datasets.overview import describe_datasets, markdown, realised_shares
 
 
@@ -10,8 +11,8 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case [] | ["tables"]:
             print(markdown(describe_datasets()))
-        case ["shares", *chosen] if chosen:
-            shares = realised_shares(chosen)
+        case ["shares", *chosen]:
+            shares = realised_shares(chosen or [name for name in names() if name != mimic.NAME])
             wide = shares.pivot(index=["dataset", "mechanism"], columns="ratio", values="realised")
             print(markdown(wide.round(3).reset_index()))
         case _:

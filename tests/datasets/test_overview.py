@@ -62,6 +62,7 @@ def test_command(capsys):
     assert main(["shares", "toy_gaussian"]) == 0
     assert "| toy_gaussian | mar:newimp |" in capsys.readouterr().out
     assert main(["nonsense"]) == 2
+    assert main(["tables", "toy_gaussian"]) == 2
 
 
 def test_markdown_escapes_its_own_sign():
