@@ -14,7 +14,9 @@ noise of variance 1/α a row, so that chains differ by what the model does not k
 **What differs.** ``transform`` with ``mode="draws"`` averages the conditional means of the last round
 rather than the draws, which has the same expectation and less noise. The codes of one category are not
 regressed on each other. The evidence iteration starts from where the previous round left it. Rounds stop
-early as in scikit-learn's ``IterativeImputer``.
+early as in scikit-learn's ``IterativeImputer``. A chain of means can drift away, on tables with many rare
+categories above all: its imputations are kept within the observed range of their column, and a chain
+whose holes move more again for three rounds goes back to its calmest round.
 
 **How.** No design matrix is ever copied: with Z the filled table and a column of ones, G = ZᵀZ is kept up
 to date (a filled column changes one row and column of it), and the Gram matrix over the rows that observe
@@ -31,8 +33,9 @@ relations.
 
 Checked against ``IterativeImputer(BayesianRidge(), max_iter=10)``, whose MAE with 30 % of the entries
 hidden completely at random is 0.258 on breast cancer, 0.597 on concrete, 0.349 on parkinsons, 0.424 on
-blood, 0.544 on ionosphere and 0.634 on white wine. The average over ten chains of draws reaches 0.229 on
-breast cancer, where the mean of ten of scikit-learn's posterior draws reaches 0.242.
+blood, 0.544 on ionosphere and 0.634 on white wine; ours is 0.255, 0.572, 0.347, 0.417, 0.529 and 0.631,
+and equal to it where it keeps to the observed range too. The average over ten chains of draws reaches
+0.229 on breast cancer, where the mean of ten of scikit-learn's posterior draws reaches 0.242.
 """
 
 from __future__ import annotations
@@ -47,6 +50,9 @@ from numpy.typing import NDArray
 from methods.base import Imputer, Matrix
 from methods.checks import check_choice, check_integer, check_number
 from methods.registry import MethodInfo
+
+RESTLESS_ROUNDS = 3
+"""A chain of means whose holes move more again for so many rounds goes back to its calmest one."""
 
 HYPERPRIOR = 1e-6
 """Shape and rate of the gamma priors on α and λ: they bound both where a column is a copy of another."""
@@ -162,6 +168,8 @@ class Chain:
     rounds: Sequence[Sequence[Regression]]
     expected: Matrix
     """The fitted table, its holes at their conditional mean in the last round."""
+    limits: NDArray[np.float64]
+    """What each column's imputations are kept between, shape (2, d)."""
 
     def apply(self, X: Matrix, rng: np.random.Generator | None) -> tuple[Matrix, Matrix]:
         """Send rows through the fitted regressions, with noise if `rng` is given.
@@ -179,11 +187,22 @@ class Chain:
                 rows = np.flatnonzero(holes[:, regression.column])
                 if rows.size:
                     prediction = filled[rows] @ regression.weights
-                    expected[rows, regression.column] = prediction
+                    low, high = self.limits[:, regression.column]
+                    expected[rows, regression.column] = prediction.clip(low, high)
                     if rng is not None:
                         prediction = prediction + regression.noise * rng.standard_normal(rows.size)
-                    filled[rows, regression.column] = prediction
+                    filled[rows, regression.column] = prediction.clip(low, high)
         return filled[:, :-1], expected[:, :-1]
+
+
+@dataclass(frozen=True)
+class Calm:
+    """A chain at its calmest: the round in which the holes moved least, and the tables after it."""
+
+    moved: float
+    n_rounds: int
+    filled: Matrix
+    expected: Matrix
 
 
 def run_chain(
@@ -209,6 +228,10 @@ def run_chain(
         Draw weights and noise from their posterior; None takes the means.
     """
     holes = np.isnan(X)
+    if rng is None:
+        limits = np.stack([np.nanmin(X, axis=0), np.nanmax(X, axis=0)])
+    else:
+        limits = np.repeat([[-np.inf], [np.inf]], X.shape[1], axis=1)
     n_holes = holes.sum(axis=0)
     order = [int(j) for j in np.argsort(n_holes, kind="stable") if n_holes[j]]
     Z = _with_ones(np.where(holes, 0, X))  # (n, d + 1)
@@ -219,24 +242,33 @@ def run_chain(
     threshold = tol * np.abs(Z[:, :-1]).max()
 
     rounds: list[list[Regression]] = []
+    calmest = Calm(np.inf, 0, Z, expected)
     while len(rounds) < n_iter:
         before = Z.copy()
         regressions = []
         for j in order:
             regression, evidence[j] = _regress(Z, G, j, predictors[j], hidden[j], evidence[j], rng)
             prediction = Z[hidden[j]] @ regression.weights
-            expected[hidden[j], j] = prediction
+            expected[hidden[j], j] = prediction.clip(*limits[:, j])
             if rng is not None:
                 prediction = prediction + regression.noise * rng.standard_normal(len(prediction))
-            Z[hidden[j], j] = prediction
+            Z[hidden[j], j] = prediction.clip(*limits[:, j])
             G[j] = G[:, j] = Z.T @ Z[:, j]
             regressions.append(regression)
         rounds.append(regressions)
         if np.abs(Z - before).max() < threshold:
             break
+        moved = float(np.linalg.norm(Z - before))
+        if moved <= calmest.moved:
+            calmest = Calm(moved, len(rounds), Z.copy(), expected.copy())
+        elif rng is None and len(rounds) - calmest.n_rounds == RESTLESS_ROUNDS:
+            Z, expected = calmest.filled, calmest.expected
+            del rounds[calmest.n_rounds :]
+            G = Z.T @ Z
+            break
     whole = [j for j, count in enumerate(n_holes) if count == 0]
     complete = [_regress(Z, G, j, predictors[j], hidden[j], evidence[j], rng)[0] for j in whole]
-    return Chain(complete, rounds, expected[:, :-1])
+    return Chain(complete, rounds, expected[:, :-1], limits)
 
 
 @dataclass(frozen=True)

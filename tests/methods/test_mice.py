@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import BayesianRidge
 
+from methods.columns import Mean
 from methods.mice import MICE, Evidence, _regress, _with_ones, run_chain
 
 CASES = os.environ.get("LACUNA_CASES")
@@ -94,7 +96,9 @@ def test_chain_agrees_with_iterative_imputer():
     truth, mask, X = breast_cancer()
     scale = np.nanstd(X, axis=0)
     Z = (X - np.nanmean(X, axis=0)) / scale
-    theirs = IterativeImputer(BayesianRidge(), max_iter=10).fit_transform(Z) * scale + np.nanmean(X, axis=0)
+    within = {"min_value": np.nanmin(Z, axis=0), "max_value": np.nanmax(Z, axis=0)}
+    theirs = IterativeImputer(BayesianRidge(), max_iter=10, **within).fit_transform(Z)
+    theirs = theirs * scale + np.nanmean(X, axis=0)
     ours = MICE().fit_transform(X)
     errors = [np.abs(table - truth)[mask].mean() for table in (ours, theirs)]
     assert errors[0] == pytest.approx(errors[1], rel=0.01)
@@ -103,11 +107,37 @@ def test_chain_agrees_with_iterative_imputer():
 
 @pytest.mark.skipif(CASES is None, reason="LACUNA_CASES does not name the folder of stored tables and masks")
 @pytest.mark.parametrize("dataset", PUBLISHED)
-def test_measured_errors_on_stored_tables(dataset):
+def test_no_stored_table_is_imputed_worse_than_by_scikit_learn(dataset):
     stored = np.load(Path(str(CASES)) / f"{dataset}_MCAR_0.npz", allow_pickle=False)
     truth, mask = stored["X_true"], stored["mask"].astype(bool)
     filled = MICE().fit_transform(np.where(mask, np.nan, truth))
-    assert np.abs(filled - truth)[mask].mean() == pytest.approx(PUBLISHED[dataset], rel=0.01)
+    assert np.abs(filled - truth)[mask].mean() < 1.005 * PUBLISHED[dataset]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_chain_of_means_stays_sane_among_many_rare_categories(seed):
+    """Left free, it leaves the range of the data: up to twice the error of mean imputation on this table."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, 41)
+    share /= share.sum()
+    group = rng.choice(40, size=1500, p=share)
+    frame = pd.DataFrame(
+        {
+            "unrelated": rng.lognormal(size=1500),
+            "related": (group < 3) + 0.5 * rng.normal(size=1500),
+            "normal": rng.normal(size=1500),
+        }
+    )
+    for name in "abc":
+        copied = np.where(rng.random(1500) < 0.6, group, rng.choice(40, size=1500, p=share))
+        frame[name] = pd.Categorical(copied.astype(str))
+    mask = rng.random(frame.shape) < 0.35
+    table = frame.mask(mask)
+    filled, constant = MICE().fit_transform(table), Mean().fit_transform(table)
+    for place, (name, bound) in enumerate({"unrelated": 1.15, "related": 1.0, "normal": 1.15}.items()):
+        hidden = mask[:, place]
+        error, floor = (np.abs(other[name] - frame[name])[hidden].mean() for other in (filled, constant))
+        assert error < bound * floor
 
 
 def test_draws_average_to_a_better_imputation_than_the_chain_of_means():
