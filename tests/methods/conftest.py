@@ -12,11 +12,26 @@ import pytest
 import methods
 
 FAST: dict[str, dict[str, Any]] = {
+    "diffputer": {"preset": "fast", "n_rounds": 2, "n_steps": 4, "hidden": 16, "epochs": 5, "device": "cpu"},
+    "missdiff": {"n_diffusion": 10, "n_samples": 2, "hidden": 16, "epochs": 5, "device": "cpu"},
+    "missforest": {"n_estimators": 2, "max_iter": 3},
+    "sinkhorn": {"n_epochs": 5, "device": "cpu"},
     "newimp": {"n_outer": 1, "dsm_steps": 10, "flow_steps": 10, "hidden": (16, 16), "device": "cpu"},
 }
 """Parameters under which an expensive method keeps every promise but that of quality."""
 
 ADEQUATE: dict[str, dict[str, Any]] = {
+    "diffputer": {
+        "preset": "fast",
+        "n_rounds": 3,
+        "n_repeats": 5,
+        "hidden": 64,
+        "epochs": 60,
+        "device": "cpu",
+    },
+    "missdiff": {"n_steps": 50, "n_samples": 5, "hidden": 64, "epochs": 200, "device": "cpu"},
+    "missforest": {"n_estimators": 2, "max_iter": 4},
+    "sinkhorn": {"n_epochs": 100, "device": "cpu"},
     "newimp": {"n_outer": 1, "dsm_steps": 200, "flow_steps": 100, "device": "cpu"},
 }
 """Parameters just good enough to beat the column mean, where the defaults take long."""

@@ -25,7 +25,7 @@ from methods.base import NotSupportedError
 COLUMN_STATISTICS = {"mean", "median", "mode"}
 
 # float32 methods meet a rescaled table with other rounding errors, which their training amplifies
-SCALE_TOLERANCE = {"newimp": 1e-3}
+SCALE_TOLERANCE = {"newimp": 1e-3, "diffputer": 1e-3, "missdiff": 1e-3}
 
 
 # The estimator
