@@ -1,0 +1,170 @@
+"""The diffusion imputers: quality and seconds, one E step against the plain way, and cost against rows.
+
+    LACUNA_CASES=... nice python benchmarks/diffusion.py [quality] [estep] [rows] [--device cpu]
+
+*quality*: MAE of each method beside column means and scikit-learn's ``IterativeImputer(BayesianRidge())``,
+which is also the yardstick of time: machines and their load change, the ratio of two times taken one after
+the other changes less. LACUNA_CASES is a folder of ``<dataset>_MCAR_0.npz`` with arrays ``X_true``
+(standardised) and ``mask``; without it only BCD is run, from scikit-learn, with a mask of our own.
+
+*estep*: one E step, rows x samples in one batch and the rows with holes alone, against the plain way: samples
+one after another, every row, the noise level embedded for each row.
+
+*rows*: seconds and peak memory of a fit and an imputation for more and more rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer
+from sklearn.linear_model import BayesianRidge
+from sklearn.preprocessing import scale
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from methods import build, edm
+
+CASES = {"BCD": "breast_cancer", "CC": "concrete", "PK": "parkinsons", "BT": "blood", "IS": "ionosphere"}
+
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "diffputer fast": ("diffputer", {"preset": "fast"}),
+    "missdiff": ("missdiff", {}),
+}
+
+
+def tables(names: list[str]) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_]]]:
+    """(short name, standardised truth, mask) of each table that is at hand."""
+    folder = os.environ.get("LACUNA_CASES")
+    for name in names:
+        if folder:
+            case = np.load(Path(folder) / f"{CASES[name]}_MCAR_0.npz", allow_pickle=False)
+            yield name, case["X_true"], case["mask"].astype(bool)
+        elif name == "BCD":
+            truth = scale(load_breast_cancer().data)
+            yield name, truth, np.random.default_rng(0).random(truth.shape) < 0.3
+        else:
+            print(f"{name:4} skipped: LACUNA_CASES is not set")
+
+
+def correlated(n_rows: int, n_columns: int, seed: int = 0) -> NDArray[np.float64]:
+    """Rows with three common factors, 30 % of the entries missing."""
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(n_rows, 3)) @ rng.normal(size=(3, n_columns))
+    truth += 0.3 * rng.normal(size=truth.shape)
+    return np.where(rng.random(truth.shape) < 0.3, np.nan, truth)
+
+
+def seconds(function: Callable[[], Any], device: str) -> tuple[float, Any]:
+    """Wall seconds of one call, and what it returned."""
+    start = time.perf_counter()
+    result = function()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - start, result
+
+
+def quality(names: list[str], device: str) -> None:
+    """Print MAE and time of each method on each table."""
+    print(f"{'':4} {'method':16} {'MAE':>6} {'column means':>12} {'yardstick':>9} {'s':>7} {'ratio':>7}")
+    for name, truth, mask in tables(names):
+        table = np.where(mask, np.nan, truth)
+        chained = IterativeImputer(BayesianRidge(), max_iter=10)
+        yardstick, by_yardstick = seconds(
+            lambda chained=chained, table=table: chained.fit_transform(table), "cpu"
+        )
+        means = np.where(mask, np.nanmean(table, axis=0), truth)
+        for label, (method, params) in METHODS.items():
+            imputer = build(method, device=device, random_state=0, **params)
+            elapsed, filled = seconds(
+                lambda imputer=imputer, table=table: imputer.fit_transform(table), device
+            )
+            errors = [np.abs(x - truth)[mask].mean() for x in (filled, means, by_yardstick)]
+            print(
+                f"{name:4} {label:16} {errors[0]:6.3f} {errors[1]:12.3f} {errors[2]:9.3f} {elapsed:7.1f} "
+                f"{elapsed / yardstick:7.1f}",
+                flush=True,
+            )
+
+
+def plain_e_step(imputer: Any, matrix: NDArray[np.float64], generator: torch.Generator) -> Tensor:
+    """Samples one after another, every row, the noise level embedded for each row; (n_rows, n_encoded)."""
+    settings = imputer.settings()
+    x = torch.as_tensor(matrix, dtype=torch.float32, device=generator.device)
+    known, missing = edm.SIGMA_DATA * x.nan_to_num(0.0), x.isnan()
+    bounds = (edm.SIGMA_DATA * imputer.low_, edm.SIGMA_DATA * imputer.high_) if settings.clip else None
+
+    def denoise(rows: Tensor, sigma: float) -> Tensor:
+        c_skip, c_out, c_in, c_noise = edm.preconditioning(rows.new_full((len(rows), 1), sigma))
+        estimate = c_skip * rows + c_out * imputer.net_(imputer.weights_, c_in * rows, c_noise)
+        return estimate if bounds is None else estimate.clamp(*bounds)
+
+    sampler = edm.Sampler(settings.n_steps, settings.n_repeats, settings.solver, settings.sigma_max)
+    samples = [sampler(denoise, known, missing, generator) for _ in range(settings.n_samples)]
+    return torch.stack(samples).mean(0) / edm.SIGMA_DATA
+
+
+def e_step(device: str) -> None:
+    """Print the seconds of one E step both ways, where every row has holes and where one in five has."""
+    print(f"{'rows with holes':>15} {'ours s':>8} {'plain s':>8} {'faster':>7}")
+    for share in (1.0, 0.2):
+        table = correlated(2000, 10)
+        complete = np.random.default_rng(1).random(len(table)) >= share
+        table[complete] = np.nan_to_num(table[complete])
+        params = {"preset": "fast", "n_rounds": 1, "epochs": 5}
+        imputer = build("diffputer", device=device, random_state=0, **params).fit(table)
+        matrix = (table - np.nanmean(table, axis=0)) / np.nanstd(table, axis=0)
+        generator = torch.Generator(device).manual_seed(0)
+        ours, _ = seconds(lambda: imputer._expect(matrix, generator), device)  # noqa: B023
+        plain, _ = seconds(lambda: plain_e_step(imputer, matrix, generator), device)  # noqa: B023
+        n_incomplete = int(np.isnan(matrix).any(axis=1).sum())
+        print(f"{n_incomplete:15} {ours:8.2f} {plain:8.2f} {plain / ours:6.1f}x", flush=True)
+
+
+def rows(device: str) -> None:
+    """Print seconds and peak memory against the number of rows, for few epochs and passes."""
+    few = {"preset": "fast", "n_rounds": 2, "epochs": 2, "n_samples": 2, "n_repeats": 2}
+    print(f"{'rows':>8} {'s':>8} {'µs a row':>9} {'peak MB':>8}")
+    for n_rows in (1_000, 10_000, 100_000):
+        imputer = build("diffputer", device=device, random_state=0, **few)
+        table = correlated(n_rows, 10)
+        elapsed, _ = seconds(lambda imputer=imputer, table=table: imputer.fit_transform(table), device)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{n_rows:8} {elapsed:8.1f} {1e6 * elapsed / n_rows:9.0f} {peak:8.0f}", flush=True)
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="*", default=["quality", "estep", "rows"])
+    parser.add_argument("--tables", default=",".join(CASES))
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    with threadpool_limits(1):
+        if "quality" in arguments.what:
+            quality(arguments.tables.split(","), arguments.device)
+        if "estep" in arguments.what:
+            e_step(arguments.device)
+        if "rows" in arguments.what:
+            rows(arguments.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,354 @@
+"""DiffPuter: a diffusion model of the whole table inside expectation-maximisation.
+
+Zhang, Fang, Wu, Yu, "DiffPuter: Empowering Diffusion Models for Missing Data Imputation", ICLR 2025
+(arXiv:2405.20690). Holes start at the observed mean; then, K times,
+
+    M   train a denoiser of the filled table, every entry alike            (methods.edm.loss)
+    E   draw the holes of each row N times, given what is observed; their mean fills them
+                                                                           (methods.edm.Sampler)
+
+New rows are imputed by one E step of the last network.
+
+**Presets.** "paper" follows the text, "official" the authors' code, which differs from it: K 10 for 5, N 20
+for 10, J = 20 passes of each noise level for one, a Heun solver for the reverse stochastic equation, analog
+bits for one-hot, and a training that is stopped, and slowed down, by its own loss. Where the text is silent
+(length of training) "paper" trains up to the code's epochs and stops on held-out observed entries. Both are
+made for a GPU. "fast" is ours and made for one core: a network of an eighth of the width, warm-started from
+round to round, and few noise levels, which start where the data drown in noise and are passed often, with
+the estimates kept in the range of the data. Passing a level more than once is what matters: with J = 1 the
+missing entries are drawn before they know of the observed ones (the gap to the exact conditional mean of a
+Gaussian is 0.24 standard deviations for M, J = 50, 1 and 0.04 for 8, 20). "fast" was chosen by its error on
+one mask each of breast cancer, concrete and parkinsons: read its errors there as optimistic.
+
+**What is ours.** Only rows with holes are sampled, all samples in one batch; entries that are held out stay
+in the input and leave the loss; columns without spread are left out of the model.
+
+**Cost.** K times (epochs · rows + calls · N · incomplete rows) passes of a network with 10 H² weights, where
+calls = M · J, twice that for Heun; memory linear in rows, samples in chunks.
+
+**When.** Some hundred rows or more, relations that no Gaussian shows, and minutes ("fast") or a GPU at hand.
+
+Checked against the exact conditional mean of a Gaussian (the sampler with an exact denoiser, as above; "fast"
+on 400 rows: RMSE within 1.25 times the least possible), and on fixed tables with 30 % hidden completely at
+random. MAE of "fast" (column means, chained Bayesian ridge): breast cancer 0.26 (0.74, 0.26), concrete 0.46
+(0.84, 0.60), Parkinsons 0.28 to 0.31 over seeds (0.75, 0.35), blood 0.46 (0.70, 0.42), ionosphere 0.46 (0.75,
+0.54). "official", cut down on breast cancer to H 128, 1,001 epochs, N 3 and K 3, goes 0.62, 0.46, 0.51 where
+the authors' code goes 0.58, 0.49, 0.47, one run each. Not checked: any preset at width 1024.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from methods import edm
+from methods.base import Matrix
+from methods.checks import check_choice, check_integer, check_number
+from methods.device import torch_device
+from methods.diffusion import Aggregate, DiffusionImputer
+from methods.encoding import CategoryCode, TableEncoder
+from methods.networks import NoiseLevelNet
+from methods.registry import MethodInfo
+from methods.training import CHECK_EVERY, HeldOut, Rows, Schedule, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that a preset decides; :class:`DiffPuter` says what each means."""
+
+    n_rounds: int
+    n_samples: int
+    n_steps: int
+    n_repeats: int
+    sigma_max: float
+    solver: Literal["sde", "heun"]
+    clip: bool
+    hidden: int
+    warm_start: bool
+    categories: CategoryCode
+    epochs: int
+    patience: int
+    validation: float
+    batch_size: int
+    lr: float
+    lr_patience: int | None = None
+    """Epochs without a better loss after which the learning rate falls by a tenth; None: it never does."""
+
+
+PAPER = Settings(
+    n_rounds=5,
+    n_samples=10,
+    n_steps=50,
+    n_repeats=1,
+    sigma_max=80.0,
+    solver="sde",
+    clip=False,
+    hidden=1024,
+    warm_start=False,
+    categories="onehot",
+    epochs=10_000,
+    patience=500,
+    validation=0.1,
+    batch_size=4096,
+    lr=1e-4,
+)
+
+PRESETS: Mapping[str, Settings] = {
+    "paper": PAPER,
+    "official": dataclasses.replace(
+        PAPER,
+        n_rounds=10,
+        n_samples=20,
+        n_repeats=20,
+        solver="heun",
+        categories="bits",
+        epochs=10_001,
+        validation=0.0,
+        lr_patience=50,
+    ),
+    "fast": Settings(
+        n_rounds=5,
+        n_samples=10,
+        n_steps=8,
+        n_repeats=20,
+        sigma_max=5.0,
+        solver="sde",
+        clip=True,
+        hidden=128,
+        warm_start=True,
+        categories="onehot",
+        epochs=300,
+        patience=100,
+        validation=0.1,
+        batch_size=256,
+        lr=1e-3,
+    ),
+}
+
+GENERATION = edm.Sampler(n_steps=50, n_repeats=1, solver="heun")
+"""Of whole rows, whatever the settings: there is nothing that repeats could bring to agree."""
+
+
+class DiffPuter(DiffusionImputer):
+    """Expectation-maximisation with a diffusion model.
+
+    Every parameter but `preset`, `device` and `random_state` is the preset's where it is None.
+
+    Parameters
+    ----------
+    preset : {"paper", "official", "fast"}
+        The paper's text, the authors' code, or ours for one core.
+    n_rounds : int, optional
+        Rounds K of training and sampling.
+    n_samples : int, optional
+        Draws N whose mean fills a hole.
+    n_steps : int, optional
+        Noise levels M of the sampler.
+    n_repeats : int, optional
+        Times J that each noise level is passed.
+    sigma_max : float, optional
+        The first noise level, in half standard deviations of a column; nothing is left of the data at 10.
+    solver : {"sde", "heun"}, optional
+        First-order steps of the reverse stochastic equation, or second-order ones at twice the cost.
+    clip : bool, optional
+        Keep the denoiser's estimates in the range of the observed entries of their column.
+    hidden : int, optional
+        Width H of the network.
+    warm_start : bool, optional
+        Each round's network starts from that of the round before; else from fresh weights.
+    categories : {"onehot", "bits"}, optional
+        Code of columns with three or more categories.
+    epochs, patience : int, optional
+        Most epochs of a round, and after how many without a better loss it stops.
+    validation : float, optional
+        Share of the observed entries, in [0, 0.5], that are held out to judge the training; 0: its own loss
+        judges it.
+    batch_size, lr : int, float, optional
+        Rows of a step, and learning rate of Adam.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1", ...
+    random_state : int, optional
+        Seeds networks, noise, batches and what is held out.
+
+    Attributes
+    ----------
+    net_, weights_ : NoiseLevelNet, Tensor
+        The network of the last round.
+    losses_, epochs_ : list of float, list of int
+        Best loss and epochs of each round.
+
+    Notes
+    -----
+    ``sample`` draws from the last network, which has learnt from means in the holes and spreads less than the
+    data do: on a Gaussian table with 30 % of holes, 20 draws cover 68 % of the hidden entries where 90 % were
+    due. ``generate`` draws whole rows from it.
+    """
+
+    info = MethodInfo(
+        name="diffputer",
+        title="DiffPuter",
+        family="diffusion",
+        reference="Zhang et al., DiffPuter: Empowering Diffusion Models for Missing Data Imputation, 2025",
+        inductive=True,
+        stochastic=True,
+        generative=True,
+        accelerated=True,
+        search_space={
+            "n_rounds": [1, 2, 3, 4, 5, 6],
+            "n_samples": [5, 10, 20, 50],
+            "n_steps": [10, 20, 50],
+            "n_repeats": [1, 5, 10, 20],
+            "hidden": [128, 256, 512, 1024],
+            "lr": ("log", 1e-4, 1e-3),
+            "batch_size": [256, 512, 4096],
+            "epochs": [300, 1000, 3000, 10000],
+            "patience": [100, 300, 500],
+        },
+    )
+
+    def __init__(
+        self,
+        *,
+        preset: str = "paper",
+        n_rounds: int | None = None,
+        n_samples: int | None = None,
+        n_steps: int | None = None,
+        n_repeats: int | None = None,
+        sigma_max: float | None = None,
+        solver: str | None = None,
+        clip: bool | None = None,
+        hidden: int | None = None,
+        warm_start: bool | None = None,
+        categories: str | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        validation: float | None = None,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        device: str = "auto",
+        random_state: int | None = None,
+    ):
+        self.preset = preset
+        self.n_rounds = n_rounds
+        self.n_samples = n_samples
+        self.n_steps = n_steps
+        self.n_repeats = n_repeats
+        self.sigma_max = sigma_max
+        self.solver = solver
+        self.clip = clip
+        self.hidden = hidden
+        self.warm_start = warm_start
+        self.categories = categories
+        self.epochs = epochs
+        self.patience = patience
+        self.validation = validation
+        self.batch_size = batch_size
+        self.lr = lr
+        self.device = device
+        self.random_state = random_state
+
+    def settings(self) -> Settings:
+        """The preset with what was given in its place."""
+        given = {key: value for key, value in self.get_params().items() if value is not None}
+        known = {field.name for field in dataclasses.fields(Settings)}
+        return dataclasses.replace(PRESETS[self.preset], **{key: given[key] for key in known & set(given)})
+
+    def _check(self) -> None:
+        check_choice("preset", self.preset, tuple(PRESETS))
+        settings = self.settings()
+        for name in (
+            "n_rounds",
+            "n_samples",
+            "n_steps",
+            "n_repeats",
+            "hidden",
+            "epochs",
+            "patience",
+            "batch_size",
+        ):
+            check_integer(name, getattr(settings, name), low=1)
+        check_number("lr", settings.lr, low=0, open_low=True)
+        check_number("sigma_max", settings.sigma_max, low=1)
+        check_number("validation", settings.validation, low=0, high=0.5)
+        check_choice("solver", settings.solver, ("sde", "heun"))
+        for name in ("clip", "warm_start"):
+            check_choice(name, getattr(settings, name), (True, False))
+        check_choice("categories", settings.categories, ("onehot", "bits"))
+        torch_device(self.device)
+
+    def _make_encoder(self) -> TableEncoder:
+        return TableEncoder(categories=self.settings().categories)
+
+    def _plan(self) -> tuple[int, Aggregate, int]:
+        settings = self.settings()
+        return settings.n_samples, "mean", 2 * settings.hidden
+
+    @torch.inference_mode(False)
+    def _fit(self, X: Matrix, rng: np.random.Generator) -> None:
+        settings = self.settings()
+        generator = self._generator(rng)
+        held_out = self._hold_out(X, settings.validation, rng)
+        self.net_ = NoiseLevelNet(X.shape[1], settings.hidden)
+        self.losses_: list[float] = []
+        self.epochs_: list[int] = []
+        self.low_, self.high_ = self._range(X)
+        filled = np.nan_to_num(X, nan=0.0)
+        self._maximise(filled, self.net_.layers.draw(generator), held_out, generator)
+        # without holes, every further round would see the same table
+        for _ in range(settings.n_rounds - 1 if np.isnan(X).any() else 0):
+            filled = self._expect(X, generator)
+            start = self.weights_ if settings.warm_start else self.net_.layers.draw(generator)
+            self._maximise(filled, start, held_out, generator)
+
+    def _maximise(
+        self, filled: Matrix, start: Tensor, held_out: HeldOut | None, generator: torch.Generator
+    ) -> None:
+        """The M step: train on the filled table."""
+        settings, net = self.settings(), self.net_
+        x = edm.SIGMA_DATA * torch.as_tensor(filled, dtype=torch.float32, device=generator.device)
+
+        def loss(weights: Tensor, rows: Rows) -> Tensor:
+            counts = None if held_out is None else held_out.others[rows]
+            return edm.loss(net, weights, x[rows], counts, generator)
+
+        judge: Callable[[Tensor], Tensor] | None = None
+        if held_out is not None:
+            rows, chosen = held_out.rows, held_out.chosen[held_out.rows]
+
+            def judge(weights: Tensor) -> Tensor:
+                return edm.loss(net, weights, x[rows], chosen, held_out.generator())
+
+        schedule = Schedule(
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            lr=settings.lr,
+            patience=settings.patience,
+            check_every=1 if judge is None else CHECK_EVERY,
+            lr_patience=settings.lr_patience,
+        )
+        trained = train(start, loss, len(x), schedule, generator, judge)
+        self.weights_ = trained.weights
+        self.losses_.append(trained.loss)
+        self.epochs_.append(trained.epochs)
+
+    def _draw(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+        settings = self.settings()
+        sampler = edm.Sampler(settings.n_steps, settings.n_repeats, settings.solver, settings.sigma_max)
+        return self._run(sampler, known, missing, generator)
+
+    def _draw_whole(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+        return self._run(GENERATION, known, missing, generator)
+
+    def _run(
+        self, sampler: edm.Sampler, known: Tensor, missing: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        settings = self.settings()
+        bounds = (edm.SIGMA_DATA * self.low_, edm.SIGMA_DATA * self.high_) if settings.clip else None
+        denoise = edm.denoiser(self.net_, self.weights_, bounds)
+        return sampler(denoise, edm.SIGMA_DATA * known, missing, generator) / edm.SIGMA_DATA

@@ -1,0 +1,194 @@
+"""The one training loop of the networks whose weights are a flat vector.
+
+The table stays on the device, a step costs no word between device and host, and the host reads one number a
+check: the loss that decides which weights are kept and when to stop. That loss is measured on held-out
+*observed* entries where there are any, else it is the training loss itself.
+
+A leading axis of the weights is an axis of replicas: the loss then has one value for each, each keeps the
+weights of its own best check, and training goes on until the last one has stopped improving.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from methods.base import ImputationError
+from methods.device import torch_generator
+from methods.score import Adam
+
+CHECK_EVERY = 10
+"""Epochs between two looks at held-out entries, as the methods make them."""
+
+LOOK_ROWS, LOOK_REPEATS = 2048, 4
+"""Held-out entries are looked at in about so many rows, each at most so many times."""
+
+Rows = Tensor | slice
+"""Which rows a loss is asked for: all, or an index of shape (batch_size,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    epochs: int
+    """Most passes over the rows."""
+    batch_size: int
+    """Most rows of one step; batches of an epoch are of nearly equal size."""
+    lr: float
+    """Learning rate of Adam."""
+    patience: int
+    """Stop after so many epochs without a better loss."""
+    check_every: int = 1
+    """Epochs between two looks at the loss."""
+    lr_patience: int | None = None
+    """Multiply the learning rate by `lr_factor` after so many epochs without a better loss; None: never."""
+    lr_factor: float = 0.9
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to."""
+
+    weights: Tensor
+    """Those of the best check, (*replicas, n_weights)."""
+    loss: float
+    """The best loss, as a mean over replicas."""
+    epochs: int
+    """Epochs made."""
+
+
+def train(
+    weights: Tensor,
+    loss: Callable[[Tensor, Rows], Tensor],
+    n_rows: int,
+    schedule: Schedule,
+    generator: torch.Generator,
+    held_out: Callable[[Tensor], Tensor] | None = None,
+) -> Trained:
+    """Minimise a loss over rows by Adam, and keep the weights of the best check.
+
+    Parameters
+    ----------
+    weights
+        Where to start, (*replicas, n_weights); left as it is.
+    loss
+        ``loss(weights, rows)``, shape (*replicas,), differentiable by the weights.
+    n_rows
+        Rows of the table.
+    schedule
+        Epochs, batches, learning rate and patience.
+    generator
+        Shuffles the rows.
+    held_out
+        ``held_out(weights)``, shape (*replicas,): decides in place of the training loss.
+
+    Raises
+    ------
+    ImputationError
+        If the loss or a weight is not finite.
+    """
+    current = weights.clone()
+    best = current.clone()
+    adam = Adam(current, schedule.lr)
+    best_loss = torch.full(current.shape[:-1], torch.inf, device=current.device)
+    stale = torch.zeros_like(best_loss)  # epochs since the best check, of each replica
+    stale_lr = 0
+    total = torch.zeros_like(best_loss)
+    epoch = 0
+    while epoch < schedule.epochs:
+        for rows in batches(n_rows, schedule.batch_size, generator):
+            with torch.enable_grad():
+                leaf = current.detach().requires_grad_()
+                value = loss(leaf, rows)
+                (gradient,) = torch.autograd.grad(value.sum(), leaf)
+            adam.step(gradient)
+            total += value.detach() * share(rows, n_rows)
+        epoch += 1
+        if epoch % schedule.check_every and epoch < schedule.epochs:
+            continue
+        with torch.no_grad():
+            checked = total / schedule.check_every if held_out is None else held_out(current)
+        better = checked < best_loss
+        best_loss = torch.where(better, checked, best_loss)
+        best = torch.where(better.unsqueeze(-1), current, best)
+        stale = torch.where(better, 0, stale + schedule.check_every)
+        total.zero_()
+        # the one word to the host
+        least, finite = torch.stack([stale.min(), checked.isfinite().all()]).tolist()
+        if not finite:
+            raise ImputationError(
+                f"training diverged in epoch {epoch}: the loss is not finite; lower lr={schedule.lr}"
+            )
+        if least >= schedule.patience:
+            break
+        stale_lr = 0 if least == 0 else stale_lr + schedule.check_every
+        if schedule.lr_patience is not None and stale_lr > schedule.lr_patience:
+            adam.lr *= schedule.lr_factor
+            stale_lr = 0
+    if not torch.isfinite(best).all():
+        raise ImputationError(f"training diverged: a weight is not finite; lower lr={schedule.lr}")
+    return Trained(best, float(best_loss.mean()), epoch)
+
+
+def batches(n_rows: int, batch_size: int, generator: torch.Generator) -> list[Rows]:
+    """One epoch: a shuffle cut into batches of nearly equal size; all rows as they are if one holds them."""
+    n_batches = -(-n_rows // batch_size)
+    if n_batches == 1:
+        return [slice(None)]
+    order = torch.randperm(n_rows, generator=generator, device=generator.device)
+    edges = [n_rows * k // n_batches for k in range(n_batches + 1)]
+    return [order[start:stop] for start, stop in itertools.pairwise(edges)]
+
+
+def share(rows: Rows, n_rows: int) -> float:
+    """The part of an epoch that a batch is."""
+    return 1.0 if isinstance(rows, slice) else len(rows) / n_rows
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Observed entries that no training step may learn from, and by which a training is judged."""
+
+    chosen: Tensor
+    """bool, (n_rows, n_columns)."""
+    others: Tensor
+    """All other entries."""
+    rows: Tensor
+    """The rows to look at, (n_looks,); several times each if they are few, with other noise each time."""
+    seed: int
+
+    def generator(self) -> torch.Generator:
+        """The same noise at every look, so that looks can be compared."""
+        return torch_generator(self.seed, self.chosen.device)
+
+
+def hold_out(observed: Tensor, ratio: float, generator: torch.Generator) -> HeldOut | None:
+    """Choose observed entries to judge a training by.
+
+    Parameters
+    ----------
+    observed
+        bool, (n_rows, n_columns).
+    ratio
+        Share of the observed entries; 0 holds out none.
+    generator
+        Its own, so that the choice does not depend on what was drawn before.
+
+    Returns
+    -------
+    HeldOut or None
+        None where nothing is held out, or nothing would be left to learn from.
+    """
+    chosen = torch.rand(observed.shape, generator=generator, device=observed.device) < ratio
+    chosen &= observed
+    if not (bool(chosen.any()) and bool((observed & ~chosen).any())):
+        return None
+    rows = chosen.any(1).nonzero()[:, 0]
+    rows = rows[torch.randperm(len(rows), generator=generator, device=rows.device)][:LOOK_ROWS]
+    rows = rows.repeat(min(-(-LOOK_ROWS // len(rows)), LOOK_REPEATS))
+    return HeldOut(chosen, ~chosen, rows, generator.initial_seed())
