@@ -150,7 +150,7 @@ class Progress:
         else:
             status = self._line()
         bar = ProgressBar(total=max(self.total, 1), completed=self.ended, width=60)
-        parts: list[Any] = [Text(status), bar]
+        parts: list[Any] = [Text(status), bar, Text()]  # the bar ends no line
         if self.ended:
             parts.append(self._leaders())
         return Group(*parts)

@@ -53,8 +53,8 @@ def run(request: Request, console: Console) -> int:
     """
     sweep = request.sweep
     store = Store(request.directory or Path("results") / sweep.name)
-    _prepare(store)
     sweep.check()
+    _prepare(store)
     trials = sweep.trials()
     by_key = {spec.key: spec for spec in trials}
     statuses = store.statuses(by_key)

@@ -179,6 +179,7 @@ def run(
     """
     with _cluster(resources):
         _Relay.listener = listener
+        store.forget_attempts(spec.key for spec in trials)
         try:
             _until_done(sweep, trials, store, plugins)
         finally:

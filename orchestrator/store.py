@@ -3,7 +3,7 @@
 Layout of a results folder::
 
     records/<trial key>.parquet   what is true; read it with anything that reads Parquet
-    running/<trial key>.*         attempts under way; a leftover tells the next attempt how the last one ended
+    running/<trial key>.*         attempts under way; the next attempt learns from them how the last one ended
     superseded/                   failed records that a later request ran again
     sweep.json                    what was asked for, for the report
 
@@ -129,6 +129,12 @@ class Store:
             return self.trace(key).read_text(errors="replace") or None
         except FileNotFoundError:
             return None
+
+    def forget_attempts(self, keys: Iterable[str]) -> None:
+        """Forget the attempts of an earlier run, which ended for reasons that are not the trials'."""
+        started = {path.stem for path in self.running.glob("*.attempts")}
+        for key in started.intersection(keys):
+            self.end(key)
 
     def end(self, key: str) -> None:
         """Forget the attempts of a trial that has its record."""

@@ -109,6 +109,15 @@ class TestOnOneCluster:
         assert "died" in dead["error"]
         assert fine["status"] == "ok"
 
+    def test_attempts_that_an_earlier_run_left_behind_do_not_count(self, make_sweep, store):
+        sweep = make_sweep(seeds=1)
+        key = sweep.trials()[0].key
+        for _ in range(schedule.MAX_ATTEMPTS):
+            store.begin(key)
+        run(sweep, store)
+        (row,) = rows_of(sweep, store)
+        assert (row["status"], row["attempts"]) == ("ok", 1)
+
     def test_a_trial_past_its_deadline_is_stopped_even_while_it_holds_the_lock(
         self, make_sweep, store, awkward
     ):
