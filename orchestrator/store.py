@@ -5,6 +5,7 @@ Layout of a results folder::
     records/<trial key>.parquet   what is true; read it with anything that reads Parquet
     running/<trial key>.*         attempts under way; the next attempt learns from them how the last one ended
     superseded/                   failed records that a later request ran again
+    damaged/                      files that could not be read; their trials ran again
     sweep.json                    what was asked for, for the report
 
 A record is written beside its place, synced, and linked to its name: it is there whole or not at all, and the
@@ -86,17 +87,26 @@ class Store:
         return pq.read_table(self._part(key), schema=SCHEMA).to_pylist()
 
     def statuses(self, keys: Iterable[str]) -> dict[str, str]:
-        """The status of each of `keys` that has a record."""
+        """The status of each of `keys` that has a record.
+
+        A file that cannot be read is moved to ``damaged/`` and counts as absent: its trial runs again.
+        """
         present = self.keys()
-        return {
-            key: pq.read_table(self._part(key), columns=["status"])["status"][0].as_py()
-            for key in keys
-            if key in present
-        }
+        found = {}
+        for key in keys:
+            if key in present:
+                try:
+                    found[key] = pq.read_table(self._part(key), columns=["status"])["status"][0].as_py()
+                except (pa.ArrowException, OSError, IndexError):
+                    self._move([key], "damaged")
+        return found
 
     def supersede(self, keys: Iterable[str]) -> None:
         """Move records aside, so that their trials run again."""
-        aside = self.directory / "superseded"
+        self._move(keys, "superseded")
+
+    def _move(self, keys: Iterable[str], folder: str) -> None:
+        aside = self.directory / folder
         aside.mkdir(exist_ok=True)
         for key in keys:
             self._part(key).rename(aside / f"{key}.{secrets.token_hex(4)}.parquet")

@@ -78,6 +78,20 @@ def test_superseded_records_are_kept_aside(store, spec):
     assert len(list((store.directory / "superseded").iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    "harm", [lambda data: b"", lambda data: data[:200], lambda data: data[:-300] + b"x" * 300]
+)
+def test_a_damaged_file_is_set_aside_and_its_trial_counts_as_missing(store, make_sweep, harm):
+    good, bad = make_sweep().trials()
+    for spec in (good, bad):
+        store.commit(record_of(spec, mae=0.5))
+    part = store.records / f"{bad.key}.parquet"
+    part.write_bytes(harm(part.read_bytes()))
+    assert store.statuses([good.key, bad.key]) == {good.key: "ok"}
+    assert store.keys() == {good.key}
+    assert len(list((store.directory / "damaged").iterdir())) == 1
+
+
 def test_attempts_are_counted_until_the_record_is_there(store, spec):
     assert [store.begin(spec.key) for _ in range(3)] == [1, 2, 3]
     store.trace(spec.key).write_text("Thread 0x1: somewhere")
