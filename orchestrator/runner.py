@@ -152,26 +152,8 @@ def manifest(request: Request, trials: Sequence[TrialSpec]) -> dict[str, Any]:
             "methods": list(sweep.methods),
             "trials": len({spec.key for spec in trials}),
         },
-        "methods": {
-            name: {key: getattr(methods.info(name), key) for key in ("title", "family", "reference")}
-            for name in sweep.methods
-        },
-        "datasets": {
-            name: {
-                key: getattr(datasets.info(name), key)
-                for key in (
-                    "title",
-                    "short",
-                    "rows",
-                    "numeric",
-                    "categorical",
-                    "licence",
-                    "citation",
-                    "partial",
-                )
-            }
-            for name in sweep.datasets
-        },
+        "methods": {name: _facts(methods.info(name), _METHOD_FACTS) for name in sweep.methods},
+        "datasets": {name: _facts(datasets.info(name), _DATASET_FACTS) for name in sweep.datasets},
         "plugins": list(request.plugins),
         "versions": versions(),
         "machine": {
@@ -180,6 +162,14 @@ def manifest(request: Request, trials: Sequence[TrialSpec]) -> dict[str, Any]:
             "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         },
     }
+
+
+_METHOD_FACTS = ("title", "family", "reference")
+_DATASET_FACTS = ("title", "short", "rows", "numeric", "categorical", "licence", "citation", "partial")
+
+
+def _facts(info: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(info, name) for name in names}
 
 
 def print_report(directory: Path, console: Console) -> None:

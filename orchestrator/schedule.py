@@ -86,7 +86,7 @@ class Bundle(tune.Trainable):
         self.deadline: float | None = bundle["deadline"]
         self.gpu_fraction: float = bundle["resources"].get("GPU", 0.0)
         done = self.store.keys()
-        specs = [TrialSpec(**{**bundle["cell"], "mask_seed": seed}) for seed in bundle["mask_seeds"]]
+        specs = [TrialSpec(**{**bundle["first"], "mask_seed": seed}) for seed in bundle["mask_seeds"]]
         self.todo = [spec for spec in specs if spec.key not in done]
         return True
 
@@ -202,12 +202,12 @@ def _until_done(sweep: Sweep, trials: Sequence[TrialSpec], store: Store, plugins
 
 def _one_round(sweep: Sweep, todo: list[TrialSpec], store: Store, plugins: Sequence[str]) -> str:
     """Schedule every trial of `todo` once; returns what went wrong with the scheduling, if anything."""
-    slots = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    cluster = ray.cluster_resources()
+    slots = max(1, int(cluster.get("CPU", 1)))
+    gpu_fraction = sweep.gpu_fraction if cluster.get("GPU", 0) > 0 else 0.0
     bundles = [
         {
-            "cell": {
-                name: value for name, value in dataclasses.asdict(specs[0]).items() if name != "mask_seed"
-            },
+            "first": dataclasses.asdict(specs[0]),
             "mask_seeds": [spec.mask_seed for spec in specs],
             "directory": str(store.directory.resolve()),
             "sweep": sweep.name,
@@ -215,7 +215,7 @@ def _one_round(sweep: Sweep, todo: list[TrialSpec], store: Store, plugins: Seque
             "plugins": list(plugins),
             "working_directory": str(Path.cwd()),
             "environment": {key: value for key, value in os.environ.items() if key.startswith("LACUNA_")},
-            "resources": _request(specs[0].method, sweep.gpu_fraction),
+            "resources": _request(specs[0].method, gpu_fraction),
         }
         for specs in bundle(todo, slots)
     ]
@@ -262,8 +262,8 @@ def _missing(trials: Sequence[TrialSpec], store: Store) -> list[TrialSpec]:
 
 
 def _request(method: str, gpu_fraction: float) -> dict[str, float]:
-    has_gpu = ray.cluster_resources().get("GPU", 0) > 0
-    if methods.info(method).accelerated and has_gpu:
+    """What a trial of a method asks of the cluster; `gpu_fraction` is 0 where there is no GPU."""
+    if methods.info(method).accelerated and gpu_fraction:
         return {"CPU": 1, "GPU": gpu_fraction}
     return {"CPU": 1}
 
@@ -277,6 +277,7 @@ def _cluster(resources: Resources) -> Iterator[None]:
         yield
         return
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    expects_cluster = ray_constants.ENABLE_RAY_CLUSTER
     if resources.address is not None:
         ray.init(address=resources.address, **quiet)
     else:
@@ -293,7 +294,7 @@ def _cluster(resources: Resources) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-        ray_constants.ENABLE_RAY_CLUSTER = True
+        ray_constants.ENABLE_RAY_CLUSTER = expects_cluster
 
 
 def _require_reachable(address: str) -> None:

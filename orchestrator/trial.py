@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -138,27 +139,32 @@ def _rows(spec: TrialSpec, imputer: Any) -> list[dict[str, Any]]:
     task = datasets.make_task(
         table, mechanism=spec.mechanism, ratio=spec.ratio, mask_seed=spec.mask_seed, protocol=spec.protocol
     )
-    fit_cost = Cost()
-    visible = _copy_for(task.train)
-    with fit_cost:
-        imputed = imputer.fit_transform(visible)
-    check_imputation(task.train.visible, visible, imputed)
+    # what column means and modes make of the same holes, for the relative scores
+    constants = methods.build("mean").fit(task.train.visible)
+    imputed, cost = _impute(imputer.fit_transform, task.train)
     fitted = {
-        "fit_seconds": fit_cost.seconds,
-        "peak_rss_mb": fit_cost.peak_rss_mb,
-        "peak_gpu_mb": fit_cost.peak_gpu_mb,
+        "fit_seconds": cost.seconds,
+        "peak_rss_mb": cost.peak_rss_mb,
+        "peak_gpu_mb": cost.peak_gpu_mb,
         "device": str(getattr(imputer, "device_", "cpu")),
     }
-    rows = [{**_facts(table, task, task.train), **fitted, **_scores(task, task.train, imputed)}]
+    rows = [{**_facts(task, task.train), **fitted, **_scores(task, task.train, imputed, constants)}]
     if task.test is not None and methods.info(spec.method).inductive:
-        cost = Cost()
-        visible = _copy_for(task.test)
-        with cost:
-            imputed = imputer.transform(visible)
-        check_imputation(task.test.visible, visible, imputed)
+        imputed, cost = _impute(imputer.transform, task.test)
         outcome = {**fitted, "impute_seconds": cost.seconds}
-        rows.append({**_facts(table, task, task.test), **outcome, **_scores(task, task.test, imputed)})
+        rows.append({**_facts(task, task.test), **outcome, **_scores(task, task.test, imputed, constants)})
     return rows
+
+
+def _impute(
+    impute: Callable[[pd.DataFrame], pd.DataFrame], split: datasets.Split
+) -> tuple[pd.DataFrame, Cost]:
+    """A checked imputation of a split, and what it cost."""
+    given = split.visible.copy(deep=True)
+    with Cost() as cost:
+        imputed = impute(given)
+    check_imputation(split.visible, given, imputed)
+    return imputed, cost
 
 
 @functools.lru_cache(maxsize=4)
@@ -167,11 +173,7 @@ def _load(dataset: str, fingerprint: str) -> datasets.Table:
     return datasets.load(dataset)
 
 
-def _copy_for(split: datasets.Split) -> pd.DataFrame:
-    return split.visible.copy(deep=True)
-
-
-def _facts(table: datasets.Table, task: datasets.Task, split: datasets.Split) -> dict[str, Any]:
+def _facts(task: datasets.Task, split: datasets.Split) -> dict[str, Any]:
     rows, columns = split.truth.shape
     return {
         "split": split.name,
@@ -184,12 +186,13 @@ def _facts(table: datasets.Table, task: datasets.Task, split: datasets.Split) ->
     }
 
 
-def _scores(task: datasets.Task, split: datasets.Split, imputed: pd.DataFrame) -> dict[str, Any]:
+def _scores(
+    task: datasets.Task, split: datasets.Split, imputed: pd.DataFrame, constants: Any
+) -> dict[str, Any]:
     scores = score(task, split, imputed)
-    constants = methods.build("mean").fit(task.train.visible).transform(split.visible)
     return {
         **{name: scores[name].value for name in METRICS},
-        **relative(task, split, scores, constants),
+        **relative(task, split, scores, constants.transform(split.visible)),
         "wasserstein_note": scores["wasserstein"].note,
     }
 
