@@ -39,7 +39,7 @@ the authors' code goes 0.58, 0.49, 0.47, one run each. Not checked: any preset a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,7 +55,7 @@ from methods.diffusion import Aggregate, DiffusionImputer
 from methods.encoding import CategoryCode, TableEncoder
 from methods.networks import NoiseLevelNet
 from methods.registry import MethodInfo
-from methods.training import CHECK_EVERY, HeldOut, Rows, Schedule, train
+from methods.training import HeldOut, Rows, Schedule, train_on_entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,26 +313,18 @@ class DiffPuter(DiffusionImputer):
         settings, net = self.settings(), self.net_
         x = edm.SIGMA_DATA * torch.as_tensor(filled, dtype=torch.float32, device=generator.device)
 
-        def loss(weights: Tensor, rows: Rows) -> Tensor:
-            counts = None if held_out is None else held_out.others[rows]
+        def loss(weights: Tensor, rows: Rows, counts: Tensor | None, generator: torch.Generator) -> Tensor:
             return edm.loss(net, weights, x[rows], counts, generator)
-
-        judge: Callable[[Tensor], Tensor] | None = None
-        if held_out is not None:
-            rows, chosen = held_out.rows, held_out.chosen[held_out.rows]
-
-            def judge(weights: Tensor) -> Tensor:
-                return edm.loss(net, weights, x[rows], chosen, held_out.generator())
 
         schedule = Schedule(
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             lr=settings.lr,
             patience=settings.patience,
-            check_every=1 if judge is None else CHECK_EVERY,
             lr_patience=settings.lr_patience,
         )
-        trained = train(start, loss, len(x), schedule, generator, judge)
+        counts = None if held_out is None else held_out.others
+        trained = train_on_entries(start, loss, len(x), schedule, generator, counts=counts, held_out=held_out)
         self.weights_ = trained.weights
         self.losses_.append(trained.loss)
         self.epochs_.append(trained.epochs)

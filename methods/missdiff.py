@@ -32,8 +32,6 @@ must agree: with 25 steps, each passed 20 times, concrete falls to 0.53.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -45,7 +43,7 @@ from methods.device import torch_device
 from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer
 from methods.networks import NoiseLevelNet
 from methods.registry import MethodInfo
-from methods.training import CHECK_EVERY, Rows, Schedule, train
+from methods.training import Rows, Schedule, train_on_entries
 
 
 class MissDiff(DiffusionImputer):
@@ -191,7 +189,8 @@ class MissDiff(DiffusionImputer):
         x = rows.nan_to_num(0.0)
         signal = torch.as_tensor(self.signal_, dtype=torch.float32, device=generator.device)
 
-        def masked(weights: Tensor, rows: Rows, counts: Tensor, generator: torch.Generator) -> Tensor:
+        def loss(weights: Tensor, rows: Rows, counts: Tensor | None, generator: torch.Generator) -> Tensor:
+            assert counts is not None  # a hole never counts
             clean = x[rows]
             if self.fill == "noise":
                 noise = torch.randn(clean.shape, generator=generator, device=clean.device)
@@ -199,24 +198,15 @@ class MissDiff(DiffusionImputer):
             t = torch.randint(1, len(signal), (len(clean), 1), generator=generator, device=clean.device)
             return masked_loss(net, weights, clean, counts, t, signal[t], generator)
 
-        def loss(weights: Tensor, rows: Rows) -> Tensor:
-            return masked(weights, rows, counts[rows], generator)
-
-        judge: Callable[[Tensor], Tensor] | None = None
-        if held_out is not None:
-            looks, chosen = held_out.rows, held_out.chosen[held_out.rows]
-
-            def judge(weights: Tensor) -> Tensor:
-                return masked(weights, looks, chosen, held_out.generator())
-
         schedule = Schedule(
             epochs=self.epochs,
             batch_size=self.batch_size,
             lr=self.lr,
             patience=self.patience,
-            check_every=1 if judge is None else CHECK_EVERY,
         )
-        trained = train(net.layers.draw(generator), loss, len(x), schedule, generator, judge)
+        trained = train_on_entries(
+            net.layers.draw(generator), loss, len(x), schedule, generator, counts=counts, held_out=held_out
+        )
         self.weights_, self.loss_, self.epochs_ = trained.weights, trained.loss, trained.epochs
 
     def _draw(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:

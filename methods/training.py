@@ -10,6 +10,7 @@ weights of its own best check, and training goes on until the last one has stopp
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +23,16 @@ from methods.device import torch_generator
 from methods.score import Adam
 
 CHECK_EVERY = 10
-"""Epochs between two looks at held-out entries, as the methods make them."""
+"""Epochs between two looks at held-out entries."""
 
 LOOK_ROWS, LOOK_REPEATS = 2048, 4
 """Held-out entries are looked at in about so many rows, each at most so many times."""
 
 Rows = Tensor | slice
 """Which rows a loss is asked for: all, or an index of shape (batch_size,)."""
+
+EntryLoss = Callable[[Tensor, Rows, Tensor | None, torch.Generator], Tensor]
+"""``loss(weights, rows, counts, generator)``: over the entries of the rows that count; None for all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +137,42 @@ def train(
     if not torch.isfinite(best).all():
         raise ImputationError(f"training diverged: a weight is not finite; lower lr={schedule.lr}")
     return Trained(best, float(best_loss.mean()), epoch)
+
+
+def train_on_entries(
+    weights: Tensor,
+    loss: EntryLoss,
+    n_rows: int,
+    schedule: Schedule,
+    generator: torch.Generator,
+    *,
+    counts: Tensor | None,
+    held_out: HeldOut | None,
+) -> Trained:
+    """`train` for a loss that says which entries it counts, judged by held-out ones where there are any.
+
+    Parameters
+    ----------
+    loss
+        ``loss(weights, rows, counts, generator)``, shape (*replicas,), with `counts` of the rows' shape.
+    counts
+        The entries to learn from, bool, (n_rows, n_columns), without those of `held_out`; None for all.
+    held_out
+        Decides in place of the training loss, at every :data:`CHECK_EVERY` epochs; the rest as in `train`.
+    """
+
+    def step(weights: Tensor, rows: Rows) -> Tensor:
+        return loss(weights, rows, None if counts is None else counts[rows], generator)
+
+    if held_out is None:
+        return train(weights, step, n_rows, schedule, generator)
+    looks, chosen = held_out.rows, held_out.chosen[held_out.rows]
+
+    def judge(weights: Tensor) -> Tensor:
+        return loss(weights, looks, chosen, held_out.generator())
+
+    schedule = dataclasses.replace(schedule, check_every=CHECK_EVERY)
+    return train(weights, step, n_rows, schedule, generator, judge)
 
 
 def batches(n_rows: int, batch_size: int, generator: torch.Generator) -> list[Rows]:
