@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from classical import tables
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import BayesianRidge
+from stored import every_table
 from threadpoolctl import threadpool_limits
 
 import methods
@@ -56,7 +56,7 @@ def main() -> None:
         if not (arguments.no_forests and name in (FORESTS, "missforest"))
     }
     with threadpool_limits(1):
-        for title, truth, mask in tables():
+        for title, truth, mask in every_table():
             if chosen is None or title in chosen:
                 compare(title, truth, mask, contenders, arguments.repeats)
 

@@ -13,18 +13,16 @@ how time grows.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_breast_cancer
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer, KNNImputer
 from sklearn.linear_model import BayesianRidge
+from stored import every_table
 from threadpoolctl import threadpool_limits
 
 import methods
@@ -51,23 +49,10 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # scikit-learn's chain says that it has not converged
     with threadpool_limits(1):
-        for title, truth, mask in tables():
+        for title, truth, mask in every_table():
             compare(title, truth, mask, arguments.repeats)
         if arguments.rows:
             compare("Gaussian", *gaussian(arguments.rows), repeats=1)
-
-
-def tables() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(name, complete standardised table, mask) of each table that is at hand."""
-    folder = os.environ.get("LACUNA_CASES")
-    stored = sorted(Path(folder).glob("*_MCAR_0.npz")) if folder else []
-    for path in stored:
-        case = np.load(path, allow_pickle=False)
-        yield path.stem.removesuffix("_MCAR_0"), case["X_true"], case["mask"].astype(bool)
-    if not stored:
-        values = load_breast_cancer().data
-        truth = (values - values.mean(axis=0)) / values.std(axis=0)
-        yield "breast_cancer", truth, np.random.default_rng(0).random(truth.shape) < 0.3
 
 
 def gaussian(n: int, d: int = 11) -> tuple[np.ndarray, np.ndarray]:

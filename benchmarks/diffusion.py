@@ -16,48 +16,31 @@ one after another, every row, the noise level embedded for each row.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import BayesianRidge
-from sklearn.preprocessing import scale
+from stored import tables
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from methods import build, edm
 
-CASES = {"BCD": "breast_cancer", "CC": "concrete", "PK": "parkinsons", "BT": "blood", "IS": "ionosphere"}
+TABLES = ("BCD", "CC", "PK", "BT", "IS")
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "diffputer fast": ("diffputer", {"preset": "fast"}),
     "missdiff": ("missdiff", {}),
 }
-
-
-def tables(names: list[str]) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_]]]:
-    """(short name, standardised truth, mask) of each table that is at hand."""
-    folder = os.environ.get("LACUNA_CASES")
-    for name in names:
-        if folder:
-            case = np.load(Path(folder) / f"{CASES[name]}_MCAR_0.npz", allow_pickle=False)
-            yield name, case["X_true"], case["mask"].astype(bool)
-        elif name == "BCD":
-            truth = scale(load_breast_cancer().data)
-            yield name, truth, np.random.default_rng(0).random(truth.shape) < 0.3
-        else:
-            print(f"{name:4} skipped: LACUNA_CASES is not set")
 
 
 def correlated(n_rows: int, n_columns: int, seed: int = 0) -> NDArray[np.float64]:
@@ -152,7 +135,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", nargs="*", default=["quality", "estep", "rows"])
-    parser.add_argument("--tables", default=",".join(CASES))
+    parser.add_argument("--tables", default=",".join(TABLES))
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -13,46 +13,29 @@ without it only BCD is run, from scikit-learn, with a mask of our own.
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 from sklearn.linear_model import BayesianRidge
-from sklearn.preprocessing import scale
+from stored import tables
 from threadpoolctl import threadpool_limits
 
 from methods.newimp import NewImp
 
-CASES = {"BCD": "breast_cancer", "CC": "concrete", "PK": "parkinsons", "BT": "blood", "WQW": "wine_white"}
+TABLES = ("BCD", "CC", "PK", "BT", "WQW")
 
 AUTHORS = {"BCD": (90, 0.258), "CC": (490, 0.451), "PK": (22, 0.330), "BT": (655, 0.498), "WQW": (5333, None)}
 """Yardsticks and MAE of the authors' code; WQW is extrapolated from a part of its steps."""
-
-
-def tables(names: list[str]) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_]]]:
-    """(short name, standardised truth, mask) of each table that is at hand."""
-    folder = os.environ.get("LACUNA_CASES")
-    for name in names:
-        if folder:
-            case = np.load(Path(folder) / f"{CASES[name]}_MCAR_0.npz", allow_pickle=False)
-            yield name, case["X_true"], case["mask"].astype(bool)
-        elif name == "BCD":
-            truth = scale(load_breast_cancer().data)
-            yield name, truth, np.random.default_rng(0).random(truth.shape) < 0.3
-        else:
-            print(f"{name:4} skipped: LACUNA_CASES is not set")
 
 
 def seconds(function: Callable[[], NDArray[np.float64]]) -> tuple[float, NDArray[np.float64]]:
@@ -110,7 +93,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--tables", default=",".join(CASES))
+    parser.add_argument("--tables", default=",".join(TABLES))
     parser.add_argument("--rows", type=int, default=20_000, help="rows of the memory run")
     parser.add_argument("--every-step", action="store_true", help="let no flow stop where it has arrived")
     arguments = parser.parse_args()
