@@ -48,7 +48,6 @@ know which entry stands in which column.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -65,6 +64,7 @@ from methods.csdi_presets import DECAYS, PRESETS, Settings
 from methods.device import torch_device
 from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer
 from methods.encoding import TableEncoder
+from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import CHECK_EVERY, Rows, Schedule, train
 
@@ -217,9 +217,7 @@ class TabCSDI(DiffusionImputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        given = {key: value for key, value in self.get_params().items() if value is not None}
-        known = {field.name for field in dataclasses.fields(Settings)}
-        return dataclasses.replace(PRESETS[self.preset], **{key: given[key] for key in known & set(given)})
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))

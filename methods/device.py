@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+ACTIVATIONS = {"cpu": 2**19, "cuda": 2**28}
+"""Entries of the widest layer in one chunk of an imputation: a core's cache, and 1 GiB of GPU memory."""
+
 
 def torch_device(name: str) -> torch.device:
     """The device behind a name.
@@ -44,6 +47,11 @@ def sampling_dtype(precision: str, device: torch.device) -> torch.dtype:
         asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         native = any(getattr(torch.cpu, name, bool)() for name in asked)
     return torch.bfloat16 if native else torch.float32
+
+
+def activation_budget(device: torch.device) -> int:
+    """Entries of the widest layer that one chunk of an imputation may have."""
+    return ACTIVATIONS.get(device.type, ACTIVATIONS["cpu"])
 
 
 def torch_generator(seed: int, device: torch.device) -> torch.Generator:

@@ -28,10 +28,10 @@ from torch import Tensor
 
 from methods import ddpm
 from methods.checks import check_choice, check_integer
-from methods.meanfilled import MeanFilled, mean_over
+from methods.meanfilled import MeanFilled
 from methods.networks import NoiseLevelNet
 from methods.registry import MethodInfo
-from methods.training import EntryLoss, Rows
+from methods.training import EntryLoss, Rows, mean_over
 
 
 class DiffMean(MeanFilled):

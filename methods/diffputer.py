@@ -57,6 +57,7 @@ from methods.device import sampling_dtype, torch_device
 from methods.diffusion import Aggregate, DiffusionImputer
 from methods.encoding import CategoryCode, TableEncoder
 from methods.networks import NoiseLevelNet
+from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import HeldOut, Rows, Schedule, train_on_entries
 
@@ -266,9 +267,7 @@ class DiffPuter(DiffusionImputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        given = {key: value for key, value in self.get_params().items() if value is not None}
-        known = {field.name for field in dataclasses.fields(Settings)}
-        return dataclasses.replace(PRESETS[self.preset], **{key: given[key] for key in known & set(given)})
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))

@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from methods.base import ImputationError, Imputer, Matrix
-from methods.device import torch_device, torch_generator
+from methods.device import activation_budget, torch_device, torch_generator
 from methods.training import HeldOut, hold_out
-
-ACTIVATIONS = {"cpu": 2**19, "cuda": 2**28}
-"""Entries of the widest layer in one chunk: what a core's cache holds, and 1 GiB of GPU memory."""
 
 Draw = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 Aggregate = Literal["mean", "median"]
@@ -83,7 +80,7 @@ class DiffusionImputer(Imputer):
     ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """(numbers of rows with holes, their draws (n_samples, n_rows, n_encoded)), chunk by chunk."""
         incomplete = np.flatnonzero(np.isnan(X).any(axis=1))
-        budget = ACTIVATIONS.get(generator.device.type, ACTIVATIONS["cpu"])
+        budget = activation_budget(generator.device)
         n_chunk = max(budget // (self._plan()[2] * n_samples), 1)
         for start in range(0, len(incomplete), n_chunk):
             rows = incomplete[start : start + n_chunk]

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from methods.networks import NoiseLevelNet
+from methods.training import mean_over
 
 SIGMA_DATA = 0.5
 """Standard deviation of the data, as the method scales its columns."""
@@ -63,9 +64,7 @@ def loss(
     c_skip, c_out, c_in, c_noise = preconditioning(sigma)
     target = (x - c_skip * noisy) / c_out
     squares = (net(weights, c_in * noisy, c_noise) - target).square()
-    if counts is None:
-        return squares.mean((-2, -1))
-    return (squares * counts).sum((-2, -1)) / counts.sum((-2, -1)).clamp_min(1)
+    return mean_over(squares, counts)
 
 
 def preconditioning(sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -60,9 +60,10 @@ from torch import Tensor
 
 from methods.base import ImputationError, Imputer, Matrix
 from methods.checks import check_choice, check_integer, check_number
-from methods.device import torch_device, torch_generator
+from methods.device import activation_budget, torch_device, torch_generator
 from methods.networks import Dense, linear
 from methods.optim import Adam
+from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import Rows, batches, hold_out
 
@@ -71,9 +72,6 @@ NOISE = 0.01
 
 CHECK_EVERY = 100
 """Steps between two looks at held-out entries, and at whether the losses are finite."""
-
-ACTIVATIONS = {"cpu": 2**19, "cuda": 2**28}
-"""Entries of the widest layer in one chunk of an imputation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +210,7 @@ class GAIN(Imputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        given = {key: value for key, value in self.get_params().items() if value is not None}
-        known = {field.name for field in dataclasses.fields(Settings)}
-        return dataclasses.replace(PRESETS[self.preset], **{key: given[key] for key in known & set(given)})
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))
@@ -327,7 +323,7 @@ class GAIN(Imputer):
     def _draw(self, X: Matrix, n_draws: int, generator: torch.Generator) -> Matrix:
         """The sum of `n_draws` imputations of every row."""
         width = max(self.net_.sizes[0])
-        n_chunk = max(ACTIVATIONS.get(generator.device.type, ACTIVATIONS["cpu"]) // width, 1)
+        n_chunk = max(activation_budget(generator.device) // width, 1)
         total = np.empty_like(X)
         for start in range(0, len(X), n_chunk):
             rows = slice(start, start + n_chunk)

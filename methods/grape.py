@@ -40,7 +40,6 @@ concrete 0.50 (0.84, 0.60), Parkinsons 0.29 (0.75, 0.35), blood 0.42 (0.70, 0.42
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import sys
 from collections.abc import Mapping
@@ -55,6 +54,7 @@ from methods.base import Imputer, Matrix
 from methods.bipartite import BipartiteNet, Norm
 from methods.checks import check_choice, check_integer, check_number
 from methods.device import torch_device, torch_generator
+from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import Rows, Schedule, hold_out, train
 
@@ -221,9 +221,7 @@ class Grape(Imputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        fields = {field.name for field in dataclasses.fields(Settings)}
-        given = {key: value for key, value in self.get_params().items() if value is not None}
-        return dataclasses.replace(PRESETS[self.preset], **{key: given[key] for key in fields & set(given)})
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))

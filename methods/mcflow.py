@@ -39,12 +39,10 @@ means: breast cancer 0.44 (0.22, 0.74), parkinsons 0.54 (0.29, 0.75), concrete 0
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -57,6 +55,7 @@ from methods.coupling import Couplings, random_halves
 from methods.device import torch_device, torch_generator
 from methods.networks import Dense, linear
 from methods.optim import Adam
+from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import batches
 
@@ -219,9 +218,7 @@ class MCFlow(Imputer):
 
     def _settings(self) -> Settings:
         """The preset with what was given in its place."""
-        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(Settings)}
-        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(PRESETS[self.preset], **changes)
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))

@@ -68,10 +68,3 @@ class MeanFilled(DiffusionImputer):
 
     def _impute(self, X: Matrix, rng: np.random.Generator) -> Matrix:
         return np.where(np.isnan(X), 0.0, X)
-
-
-def mean_over(squares: Tensor, counts: Tensor | None) -> Tensor:
-    """Mean of the entries that count, all of them for None; (n_rows, n_columns) -> ()."""
-    if counts is None:
-        return squares.mean()
-    return (squares * counts).sum() / counts.sum().clamp_min(1)

@@ -42,7 +42,6 @@ Passes and β were chosen on other masks of breast cancer, Parkinsons and concre
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,6 +56,7 @@ from methods.base import ImputationError, Imputer, Matrix
 from methods.checks import check_choice, check_integer, check_number
 from methods.device import torch_device, torch_generator
 from methods.optim import Adam
+from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import batches
 
@@ -198,9 +198,7 @@ class MIRACLE(Imputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        known = {field.name for field in dataclasses.fields(Settings)}
-        given = {k: v for k, v in self.get_params().items() if k in known and v is not None}
-        return dataclasses.replace(PRESETS[self.preset], **given)
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))

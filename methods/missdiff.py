@@ -43,7 +43,7 @@ from methods.device import torch_device
 from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer
 from methods.networks import NoiseLevelNet
 from methods.registry import MethodInfo
-from methods.training import Rows, Schedule, train_on_entries
+from methods.training import Rows, Schedule, mean_over, train_on_entries
 
 
 class MissDiff(DiffusionImputer):
@@ -246,4 +246,4 @@ def masked_loss(
     """
     noisy, noise = ddpm.diffuse(x, signal, generator)
     squares = (net(weights, noisy, t.to(x.dtype)) - noise).square()
-    return (squares * counts).sum((-2, -1)) / counts.sum((-2, -1)).clamp_min(1)
+    return mean_over(squares, counts)

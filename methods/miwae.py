@@ -47,13 +47,11 @@ from torch import Tensor
 
 from methods.base import ImputationError, Imputer, Matrix
 from methods.checks import check_choice, check_integer, check_number
-from methods.device import torch_device, torch_generator
+from methods.device import activation_budget, torch_device, torch_generator
+from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import CHECK_EVERY, HeldOut, Rows, Schedule, hold_out, train
 from methods.vae import Autoencoder, Likelihood, Parameters
-
-ACTIVATIONS = {"cpu": 2**19, "cuda": 2**28}
-"""Entries of the widest layer in one chunk: what a core's cache holds, and 1 GiB of GPU memory."""
 
 N_JUDGE = 20
 """Codes L by which held-out entries are imputed while training."""
@@ -200,9 +198,7 @@ class MIWAE(Imputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        given = {key: value for key, value in self.get_params().items() if value is not None}
-        known = {field.name for field in dataclasses.fields(Settings)}
-        return dataclasses.replace(PRESETS[self.preset], **{key: given[key] for key in known & set(given)})
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))
@@ -313,7 +309,7 @@ class MIWAE(Imputer):
     ) -> Iterator[tuple[slice, Iterator[tuple[Tensor, Parameters]]]]:
         """Rows in chunks, and for each the `n_codes` codes of :meth:`Autoencoder.weigh` in chunks."""
         net = self.net_
-        budget = ACTIVATIONS.get(x.device.type, ACTIVATIONS["cpu"])
+        budget = activation_budget(x.device)
         n_pairs = max(budget // max(net.hidden, net.n_parameters * net.n_columns), 1)
         n_chunk = max(n_pairs // n_codes, 1)
         per_chunk = min(max(n_pairs // n_chunk, 1), n_codes)

@@ -47,8 +47,9 @@ from torch import Tensor
 from methods.base import Imputer, Matrix
 from methods.checks import check_choice, check_integer, check_number
 from methods.device import torch_device, torch_generator
+from methods.presets import chosen
 from methods.registry import MethodInfo
-from methods.training import Rows, Schedule, hold_out, train
+from methods.training import Rows, Schedule, hold_out, mean_over, train
 from methods.transformer import MaskedAutoencoder, visible
 
 WARM_UP, FLOOR = 1 / 15, 0.01
@@ -226,9 +227,7 @@ class ReMasker(Imputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        known = {field.name for field in dataclasses.fields(Settings)}
-        given = {k: v for k, v in self.get_params().items() if k in known and v is not None}
-        return dataclasses.replace(PRESETS[self.preset], **given)
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))
@@ -359,11 +358,6 @@ class Masking:
             n_shown = n_known - torch.floor(n_known * self.ratio + chance)
             valid &= torch.arange(self.n_kept, device=known.device) < n_shown
         return kept, valid
-
-
-def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
-    """Mean of the chosen entries, 0 if there are none."""
-    return (values * chosen).sum() / chosen.sum().clamp_min(1)
 
 
 def plan(settings: Settings, n_rows: int) -> Schedule:

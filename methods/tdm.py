@@ -43,7 +43,6 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +53,7 @@ from methods.base import ImputationError, Imputer, Matrix
 from methods.checks import check_choice, check_integer, check_number
 from methods.coupling import Couplings, halves
 from methods.device import torch_generator
+from methods.presets import chosen
 from methods.registry import MethodInfo
 
 DECAY = 0.99
@@ -207,10 +207,7 @@ class TDM(Imputer):
 
     def _settings(self) -> Settings:
         """The preset with what was given in its place."""
-        names = [field.name for field in dataclasses.fields(Settings)]
-        given: dict[str, Any] = {name: getattr(self, name) for name in names}
-        changes = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(PRESETS[self.preset], **changes)
+        return chosen(PRESETS[self.preset], self)
 
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))

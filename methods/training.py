@@ -187,6 +187,13 @@ def train_on_entries(
     return train(weights, step, n_rows, schedule, generator, judge)
 
 
+def mean_over(squares: Tensor, counts: Tensor | None) -> Tensor:
+    """Mean of the entries that count, all for None; (*replicas, n_rows, n_columns) -> (*replicas,)."""
+    if counts is None:
+        return squares.mean((-2, -1))
+    return (squares * counts).sum((-2, -1)) / counts.sum((-2, -1)).clamp_min(1)
+
+
 def batches(n_rows: int, batch_size: int, generator: torch.Generator) -> list[Rows]:
     """One epoch: a shuffle cut into batches of nearly equal size; all rows as they are if one holds them."""
     n_batches = -(-n_rows // batch_size)

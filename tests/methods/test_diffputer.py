@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from methods import diffusion, edm
+from methods import device, edm
 from methods.base import ImputationError
 from methods.diffputer import PRESETS, DiffPuter
 from methods.networks import NoiseLevelNet
@@ -200,7 +200,7 @@ def test_one_round_for_each_network_and_only_one_where_there_are_no_holes(gaussi
 def test_chunks_hold_all_samples_of_a_row_and_every_row_with_holes(monkeypatch, gaussian_table):
     _, mask, table, _ = gaussian_table(50)
     imputer = DiffPuter(**QUICK).fit(table)
-    monkeypatch.setitem(diffusion.ACTIVATIONS, "cpu", 32 * 3 * 7)
+    monkeypatch.setitem(device.ACTIVATIONS, "cpu", 32 * 3 * 7)
     matrix = imputer.encoder_.encode(pd.DataFrame(table))
     chunks = list(imputer._draws(matrix, 3, seeded()))
     assert {draws.shape[1] for _, draws in chunks[:-1]} == {7}

@@ -12,7 +12,6 @@ import methods
 from methods import edm
 from methods.base import NotSupportedError
 from methods.diff_mean import DiffMean
-from methods.meanfilled import mean_over
 from methods.networks import NoiseLevelNet
 from methods.stasy_mean import SIGMAS, TIME_MIN, Sampler, STaSyMean, pace, score_errors
 
@@ -131,13 +130,6 @@ def test_rows_stay_in_the_observed_range(cls):
 
 
 # The formulas
-
-
-def test_mean_over_counts_what_counts():
-    squares = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    assert mean_over(squares, None) == 2.5
-    assert mean_over(squares, torch.tensor([[True, False], [False, True]])) == 2.5
-    assert mean_over(squares, torch.tensor([[False, False], [False, True]])) == 4
 
 
 @pytest.mark.parametrize("t", [TIME_MIN, 0.3, 1.0])

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 
-from methods import miwae
+from methods import device
 from methods.base import ImputationError
 from methods.miwae import MIWAE
 from methods.vae import Autoencoder, log_gamma_ratio
@@ -164,7 +164,7 @@ def test_imputation_is_the_conditional_mean_of_the_model():
 def test_chunks_give_the_same_mean(monkeypatch, entries):
     net, weights = network("gaussian")
     x, m = rows_and_mask(9)
-    monkeypatch.setitem(miwae.ACTIVATIONS, "cpu", entries)
+    monkeypatch.setitem(device.ACTIVATIONS, "cpu", entries)
     filled = imputer_with(net, weights)._expect(weights, x, m, 3000, "mean", seeded(5))
     torch.testing.assert_close(filled, on_a_grid(net, weights, x, m)[1], atol=0.1, rtol=0)
 
@@ -173,7 +173,7 @@ def test_chunks_give_the_same_mean(monkeypatch, entries):
 def test_samples_have_the_mean_of_the_model_whatever_the_chunks(monkeypatch, entries):
     net, weights = network("gaussian")
     x, m = rows_and_mask()
-    monkeypatch.setitem(miwae.ACTIVATIONS, "cpu", entries)
+    monkeypatch.setitem(device.ACTIVATIONS, "cpu", entries)
     matrix = torch.where(m > 0, x, torch.nan).double().numpy()
     imputer = imputer_with(net, weights, n_samples=2000)
     draws = imputer._sample(matrix, 4000, np.random.default_rng(0))

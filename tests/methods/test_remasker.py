@@ -16,7 +16,7 @@ from sklearn.preprocessing import scale
 import methods
 from methods import remasker
 from methods.memory import TableTooLargeError
-from methods.remasker import FAST, Masking, ReMasker, mean_over, plan, rate
+from methods.remasker import FAST, Masking, ReMasker, plan, rate
 from methods.transformer import EPS, MaskedAutoencoder, sinusoidal_positions, visible
 
 QUICK = {"width": 16, "batch_size": 10, "max_steps": 40, "device": "cpu", "random_state": 0}
@@ -119,12 +119,6 @@ def test_masks_of_the_columns_keep_a_fixed_number_and_no_hole():
     assert kept.shape == (500, 7)
     assert (valid.sum(1) == known.sum(1).clamp_max(7)).all()
     assert (known.gather(1, kept) == valid).all()
-
-
-def test_mean_over():
-    values, chosen = torch.tensor([[1.0, 5.0], [9.0, 3.0]]), torch.tensor([[True, False], [True, False]])
-    assert float(mean_over(values, chosen)) == 5
-    assert float(mean_over(values, chosen & False)) == 0
 
 
 # The schedule

@@ -7,7 +7,7 @@ import torch
 
 from methods.base import ImputationError
 from methods.networks import Dense, NoiseLevelNet, linear, sinusoids
-from methods.training import LOOK_REPEATS, LOOK_ROWS, Schedule, batches, hold_out, train
+from methods.training import LOOK_REPEATS, LOOK_ROWS, Schedule, batches, hold_out, mean_over, train
 
 
 def seeded(seed=0):
@@ -182,3 +182,12 @@ def test_looks_are_bounded_on_a_long_table():
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_nothing_is_held_out_where_nothing_should_be_or_nothing_would_be_left(ratio):
     assert hold_out(torch.ones(3, 2, dtype=torch.bool), ratio, seeded()) is None
+
+
+def test_mean_over_counts_what_counts():
+    squares = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert mean_over(squares, None) == 2.5
+    assert mean_over(squares, torch.tensor([[True, False], [False, True]])) == 2.5
+    assert mean_over(squares, torch.tensor([[False, False], [False, True]])) == 4
+    assert mean_over(squares, torch.zeros(2, 2, dtype=torch.bool)) == 0
+    assert mean_over(torch.stack([squares, 2 * squares]), None).tolist() == [2.5, 5]
