@@ -39,6 +39,9 @@ class Metric:
         return f"{value * self.unit_scale:.{self.digits}f}"
 
 
+LEVELS = (50, 80, 90, 95)
+"""Of the intervals of draws, in percent."""
+
 _SHARE: Any = {"digits": 1, "unit_scale": 100.0}  # a share, printed in percent
 
 METRICS: dict[str, Metric] = {
@@ -62,14 +65,24 @@ METRICS: dict[str, Metric] = {
             **_SHARE,
         ),
         Metric("crps", "CRPS", "continuous ranked probability score of the samples"),
-        Metric(
-            "coverage_90",
-            "90 % coverage",
-            "share of hidden entries inside their 90 % interval, in %",
-            target=0.9,
-            **_SHARE,
+        *(
+            Metric(
+                f"coverage_{level}",
+                f"{level} % coverage",
+                f"share of hidden entries inside their {level} % interval, in %",
+                target=level / 100,
+                **_SHARE,
+            )
+            for level in LEVELS
         ),
-        Metric("width_90", "90 % width", "mean width of the 90 % interval, in standard deviations"),
+        *(
+            Metric(
+                f"width_{level}",
+                f"{level} % width",
+                f"mean width of the {level} % interval, in standard deviations",
+            )
+            for level in LEVELS
+        ),
         Metric("energy_distance", "Energy distance", "between the imputed and the true rows that had a hole"),
         Metric(
             "sliced_wasserstein",
@@ -152,9 +165,11 @@ COLUMNS: dict[str, pa.DataType] = {
     "wasserstein_note": pa.string(),
     "fit_seconds": pa.float64(),
     "impute_seconds": pa.float64(),
+    "cpu_seconds": pa.float64(),
     "peak_rss_mb": pa.float64(),
     "peak_gpu_mb": pa.float64(),
     "device": pa.string(),
+    "gpu_name": pa.string(),
     "threads": pa.int64(),
     "node": pa.string(),
     "gpu_fraction": pa.float64(),

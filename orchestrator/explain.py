@@ -22,32 +22,14 @@ import methods
 from orchestrator.history import manifest, planned, recorded
 from orchestrator.record import Record, versions
 from orchestrator.store import Store
+from orchestrator.store.differences import CIRCUMSTANCES
 from orchestrator.sweep import RequestError, Sweep
 from orchestrator.trial import TrialSpec, run_trial
 
 LEAST_PREFIX = 4
 """Characters of a key that may name a trial."""
 
-CHANGES = frozenset(
-    {
-        "sweep",
-        "fit_seconds",
-        "impute_seconds",
-        "peak_rss_mb",
-        "peak_gpu_mb",
-        "device",
-        "threads",
-        "node",
-        "gpu_fraction",
-        "attempts",
-        "error",
-        "started_at",
-        "finished_at",
-        "versions",
-        "schema_version",
-        "label",
-    }
-)
+CHANGES = CIRCUMSTANCES | {"label"}
 """Columns of a record that may differ when the same trial is run again."""
 
 

@@ -82,10 +82,15 @@ class Cost:
     ----------
     seconds : float
         Wall time on the monotonic clock.
+    cpu_seconds : float
+        Processor time of this process, all threads, and of its children that ended meanwhile.
+        Unlike `seconds` it hardly depends on what else the machine does.
     peak_rss_mb : float
         Highest resident memory of the whole process meanwhile, in MiB.
     peak_gpu_mb : float or None
         Highest memory that torch held on the GPU, in MiB; None where none was used.
+    gpu_name : str or None
+        Which GPU that was, such as "NVIDIA A10G".
     """
 
     def __enter__(self) -> Cost:
@@ -94,6 +99,7 @@ class Cost:
             sys.modules["torch"].cuda.reset_peak_memory_stats()
         self._meter = _KernelPeak() if _KernelPeak.works() else _SampledPeak()
         self._meter.start()
+        self._busy = _processor_time()
         self._began = time.perf_counter()
         return self
 
@@ -101,8 +107,15 @@ class Cost:
         torch = _loaded("torch")
         used = torch.cuda.max_memory_allocated() if torch and torch.cuda.is_available() else 0
         self.seconds = time.perf_counter() - self._began
+        self.cpu_seconds = _processor_time() - self._busy
         self.peak_rss_mb = self._meter.stop() / 2**20
         self.peak_gpu_mb = used / 2**20 if used else None
+        self.gpu_name = torch.cuda.get_device_name() if torch and used else None
+
+
+def _processor_time() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 class _KernelPeak:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "failed", "timeout", "out_of_memory"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = pa.schema(
     [
         # the trial
@@ -54,8 +54,14 @@ SCHEMA = pa.schema(
         ("macro_f1_relative", pa.float64()),
         # scores of the groups that the sweep asked for, and for each group what there is to say
         ("crps", pa.float64()),
+        ("coverage_50", pa.float64()),
+        ("coverage_80", pa.float64()),
         ("coverage_90", pa.float64()),
+        ("coverage_95", pa.float64()),
+        ("width_50", pa.float64()),
+        ("width_80", pa.float64()),
         ("width_90", pa.float64()),
+        ("width_95", pa.float64()),
         ("draws_note", pa.string()),
         ("energy_distance", pa.float64()),
         ("sliced_wasserstein", pa.float64()),
@@ -78,9 +84,11 @@ SCHEMA = pa.schema(
         # cost
         ("fit_seconds", pa.float64()),
         ("impute_seconds", pa.float64()),
+        ("cpu_seconds", pa.float64()),  # processor time of the fit and of this split's imputation
         ("peak_rss_mb", pa.float64()),
         ("peak_gpu_mb", pa.float64()),
         ("device", pa.string()),
+        ("gpu_name", pa.string()),
         ("threads", pa.int64()),
         ("node", pa.string()),
         ("gpu_fraction", pa.float64()),

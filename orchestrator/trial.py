@@ -161,11 +161,13 @@ def _rows(spec: TrialSpec, imputer: Any) -> list[dict[str, Any]]:
     )
     # what column means and modes make of the same holes, for the relative scores
     constants = methods.build("mean").fit(task.train.visible)
-    trained, cost = _impute(imputer.fit_transform, task.train)
+    trained, fit = _impute(imputer.fit_transform, task.train)
     fitted = {
-        "fit_seconds": cost.seconds,
-        "peak_rss_mb": cost.peak_rss_mb,
-        "peak_gpu_mb": cost.peak_gpu_mb,
+        "fit_seconds": fit.seconds,
+        "cpu_seconds": fit.cpu_seconds,
+        "peak_rss_mb": fit.peak_rss_mb,
+        "peak_gpu_mb": fit.peak_gpu_mb,
+        "gpu_name": fit.gpu_name,
         "device": str(getattr(imputer, "device_", "cpu")),
     }
     info = methods.info(spec.method)
@@ -182,7 +184,8 @@ def _rows(spec: TrialSpec, imputer: Any) -> list[dict[str, Any]]:
     rows = [row(task.train, trained, fitted)]
     if task.test is not None and info.inductive:
         imputed, cost = _impute(imputer.transform, task.test)
-        rows.append(row(task.test, imputed, {**fitted, "impute_seconds": cost.seconds}))
+        spent = {"impute_seconds": cost.seconds, "cpu_seconds": fit.cpu_seconds + cost.cpu_seconds}
+        rows.append(row(task.test, imputed, {**fitted, **spent}))
     return rows
 
 

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from orchestrator.scores.case import Case
 
 GROUPS: dict[str, str] = {
-    "draws": "CRPS, coverage and width of the 90 % interval of draws, for stochastic methods",
+    "draws": "CRPS, coverage and width of the 50, 80, 90 and 95 % intervals of draws, for stochastic methods",
     "distribution": "energy distance, sliced Wasserstein distance, energy-I-score",
     "downstream": "predicting the table's target from imputed features, on held-out rows",
     "pooled": "bias, width and coverage of pooled regression coefficients",
     "generation": "training on synthetic rows, testing on real ones, for generative methods",
 }
 """The groups that a sweep may ask for, and what each measures."""
-SCORES_VERSION = 1
+SCORES_VERSION = 2
 """Raised when the definition of a score of these groups changes; in the key of trials that ask for any."""
 
 

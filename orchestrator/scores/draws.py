@@ -7,6 +7,7 @@ has no such score, which is no penalty: see :mod:`orchestrator.scores`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from orchestrator.metrics import Score
 from orchestrator.scores.case import Case
 
-LEVEL = 0.9
-"""Of the central interval."""
+LEVELS = (50, 80, 90, 95)
+"""Of the central intervals, in percent."""
 
 
 def crps(case: Case) -> Score:
@@ -27,27 +28,31 @@ def crps(case: Case) -> Score:
     return _over_entries(case, lambda draws, truth: float(fair_crps(draws, truth).mean()))
 
 
-def coverage_90(case: Case) -> Score:
-    """Share of entries between the 5 % and 95 % quantiles of their draws; 0.9 if truth is like draws."""
+def coverage(case: Case, level: int) -> Score:
+    """Share of entries inside the central interval of their draws; `level` percent if truth is like draws."""
 
     def inside(draws: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-        low, high = interval(draws)
+        low, high = interval(draws, level)
         return float(((low <= truth) & (truth <= high)).mean())
 
     return _over_entries(case, inside)
 
 
-def width_90(case: Case) -> Score:
-    """Mean distance between the 5 % and 95 % quantiles of the draws of an entry."""
+def width(case: Case, level: int) -> Score:
+    """Mean length of the central interval of `level` percent of the draws of an entry."""
 
-    def width(draws: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-        low, high = interval(draws)
+    def length(draws: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+        low, high = interval(draws, level)
         return float((high - low).mean())
 
-    return _over_entries(case, width)
+    return _over_entries(case, length)
 
 
-SCORES = {"crps": crps, "coverage_90": coverage_90, "width_90": width_90}
+SCORES: dict[str, Callable[[Case], Score]] = {
+    "crps": crps,
+    **{f"coverage_{level}": partial(coverage, level=level) for level in LEVELS},
+    **{f"width_{level}": partial(width, level=level) for level in LEVELS},
+}
 
 
 def fair_crps(draws: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -63,13 +68,14 @@ def fair_crps(draws: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray
     return np.abs(draws - truth).mean(axis=0) - pairs / (m * (m - 1))
 
 
-def interval(draws: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the central interval of draws (m, n), each (n,).
+def interval(draws: NDArray[np.float64], level: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of the central interval of `level` percent of draws (m, n), each (n,).
 
-    The quantile at p is order statistic p (m + 1): the share of new values between the ends is then LEVEL in
-    expectation, where the usual quantile, 1 + p (m - 1), holds 81 % of them for m = 20.
+    The quantile at p is order statistic p (m + 1): the share of new values between the ends is then the level
+    in expectation, where the usual quantile, 1 + p (m - 1), holds 81 % of them for m = 20 and 90 %. Of fewer
+    than 39 draws the ends of the 95 % interval are the outermost ones, which hold less: 90.5 % for m = 20.
     """
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level / 100) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], axis=0, method="weibull")
     return low, high
 

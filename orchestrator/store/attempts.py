@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -25,7 +26,8 @@ class Attempts:
         path = self.running / f"{key}.attempts"
         beside = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
         beside.write_text(str(count))
-        beside.replace(path)
+        with contextlib.suppress(FileNotFoundError):  # tidied away by another attempt, which has ended
+            beside.replace(path)
         return count
 
     def attempts(self, key: str) -> int:
@@ -53,6 +55,6 @@ class Attempts:
             self.end(key)
 
     def end(self, key: str) -> None:
-        """Forget the attempts of a trial that has its record."""
-        (self.running / f"{key}.attempts").unlink(missing_ok=True)
-        self.trace(key).unlink(missing_ok=True)
+        """Forget the attempts of a trial that has its record, and what a killed one had half written."""
+        for path in self.running.glob(f"{key}.*"):
+            path.unlink(missing_ok=True)

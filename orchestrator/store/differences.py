@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-_CIRCUMSTANCES = frozenset(
+CIRCUMSTANCES = frozenset(
     (
         "attempts",
+        "cpu_seconds",
         "dataset",
         "device",
         "error",
         "finished_at",
         "fit_seconds",
         "gpu_fraction",
+        "gpu_name",
         "impute_seconds",
         "node",
         "peak_gpu_mb",
@@ -37,5 +39,5 @@ def differences(standing: Collection[Mapping[str, Any]], rows: Collection[Mappin
         f"{name} {before.get(name)!r}, here {after.get(name)!r}"
         for before, after in zip(standing, rows, strict=True)
         for name in after
-        if name not in _CIRCUMSTANCES and before.get(name) != after.get(name)
+        if name not in CIRCUMSTANCES and before.get(name) != after.get(name)
     ]

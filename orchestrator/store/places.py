@@ -74,6 +74,10 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             created = link(beside, self._path(name))
+        except FileNotFoundError:
+            if not self._path(name).exists():  # else another attempt was first, and has tidied up
+                raise
+            created = False
         finally:
             beside.unlink(missing_ok=True)
         if lasting:

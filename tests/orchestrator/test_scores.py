@@ -103,9 +103,10 @@ def test_crps_does_not_depend_on_the_number_of_draws_in_expectation():
 
 def test_the_interval_covers_its_share_of_values_like_the_draws():
     rng = np.random.default_rng(0)
-    low, high = draws.interval(rng.exponential(size=(N_DRAWS, 100_000)))
-    truth = rng.exponential(size=100_000)
-    assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(0.9, abs=0.005)
+    drawn, truth = rng.exponential(size=(N_DRAWS, 100_000)), rng.exponential(size=100_000)
+    for level, share in ((50, 0.5), (80, 0.8), (90, 0.9), (95, 19 / 21)):  # 95 %: the outermost of 20 draws
+        low, high = draws.interval(drawn, level)
+        assert ((low <= truth) & (truth <= high)).mean() == pytest.approx(share, abs=0.005)
 
 
 def test_coverage_and_width_by_counting():
@@ -113,8 +114,8 @@ def test_coverage_and_width_by_counting():
     ordered = np.sort(drawn, axis=0)
     low = ordered[0] + 0.05 * (ordered[1] - ordered[0])  # order statistic 1.05 of 20
     high = ordered[18] + 0.95 * (ordered[19] - ordered[18])
-    assert draws.width_90(case).value == pytest.approx((high - low).mean())
-    assert draws.coverage_90(case).value == pytest.approx(np.mean((low <= truth) & (truth <= high)))
+    assert draws.SCORES["width_90"](case).value == pytest.approx((high - low).mean())
+    assert draws.SCORES["coverage_90"](case).value == pytest.approx(np.mean((low <= truth) & (truth <= high)))
 
 
 def test_a_deterministic_method_has_no_draws_and_no_penalty():

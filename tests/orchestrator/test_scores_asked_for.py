@@ -119,4 +119,4 @@ def test_records_from_before_are_still_read(tmp_path, make_sweep):
     assert row["mae"] > 0
     assert row["energy_distance"] is None
     assert store.statuses([spec.key]) == {spec.key: "ok"}
-    assert SCHEMA_VERSION == 2
+    assert SCHEMA_VERSION == 3

@@ -95,10 +95,13 @@ def test_a_damaged_file_is_set_aside_and_its_trial_counts_as_missing(store, make
 def test_attempts_are_counted_until_the_record_is_there(store, spec):
     assert [store.begin(spec.key) for _ in range(3)] == [1, 2, 3]
     store.trace(spec.key).write_text("Thread 0x1: somewhere")
+    half_written = store.running / f"{spec.key}.0123.tmp"
+    half_written.write_text("PAR1")
     assert "somewhere" in store.overdue(spec.key)
     store.end(spec.key)
     assert store.attempts(spec.key) == 0
     assert store.overdue(spec.key) is None
+    assert not half_written.exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path):
