@@ -23,7 +23,8 @@ def only_split(records: pd.DataFrame, split: str | None = None) -> pd.DataFrame:
     """
     present = list(records["split"].dropna().unique())
     chosen = split or ("in_sample" if "in_sample" in present or not present else sorted(present)[0])
-    return records[records["split"].eq(chosen)]
+    kept = records["split"].eq(chosen)
+    return records if kept.all() else records[kept]  # a million rows are not copied for nothing
 
 
 def relative(scores: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +100,8 @@ def leaderboard(records: pd.DataFrame, *, metric: str = "mae", split: str | None
     frame["relative_error"] = inside.groupby("label")["relative"].median()
     scored = {}
     for key in _SHOWN:
-        means, scored[key] = _means(rows, key, ranked, contenders)
+        of_key = scores if key == chosen.key else cells(rows, key)
+        means, scored[key] = _means(of_key, ranked, contenders)
         frame[key] = means
     frame["cells"] = scores.groupby("label")["complete"].sum()
     frame["cells"] = frame["cells"].fillna(0).astype(int)
@@ -224,11 +226,8 @@ def _effort(records: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index("method")
 
 
-def _means(
-    rows: pd.DataFrame, key: str, ranked: pd.DataFrame, contenders: list[str]
-) -> tuple[pd.Series, int]:
+def _means(scores: pd.DataFrame, ranked: pd.DataFrame, contenders: list[str]) -> tuple[pd.Series, int]:
     """Mean of one score for each contender over the ranked cells where all have it, and their number."""
-    scores = cells(rows, key)
     table = scores[scores["complete"]].pivot_table(index=CELL, columns="label", values="mean", dropna=False)
     table = table.reindex(index=ranked.index, columns=contenders).dropna()
     return table.mean() if len(table) else pd.Series(dtype=float), len(table)

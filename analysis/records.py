@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
+from analysis.parts import decoded, read
 from analysis.schema import COLUMNS
 
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
@@ -61,11 +60,11 @@ def load(directory: str | Path) -> pd.DataFrame:
     parts = sorted(part for part in folder.glob("*.parquet") if not part.name.startswith((".", "_")))
     if not parts:
         raise NoRecordsError(f"no records in {folder}: it holds no *.parquet; has the sweep been run there?")
-    table = _read(parts)
+    table = read(parts)
     if table is None or not table.num_rows:
         raise NoRecordsError(f"no records in {folder}: none of its {len(parts)} parts holds a readable row")
     table = _unique(table, folder)
-    table = table.take(pa.array(_order(table)))
+    table = decoded(table.take(pa.array(_order(table))))
     records = table.to_pandas(types_mapper={pa.string(): STRING}.get, split_blocks=True, self_destruct=True)
     # In place: the frame is new, and with a million rows each copy of it costs most of a second.
     records["params"] = records["params"].fillna("{}")
@@ -163,45 +162,6 @@ def parameters(text: str | None) -> dict[str, Any]:
 def _value(params: Mapping[str, Any], key: str) -> str:
     value = params.get(key)
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _read(parts: list[Path]) -> pa.Table | None:
-    """All parts as one table; a part that cannot be read is named in a warning and skipped."""
-    try:
-        options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-        form = ds.ParquetFileFormat(default_fragment_scan_options=options)
-        return ds.dataset([str(part) for part in parts], schema=_schema(parts), format=form).to_table()
-    except (OSError, pa.ArrowException):
-        pass  # some part is bad, and the scan does not say which
-    tables = []
-    for part in parts:
-        try:
-            tables.append(_conform(pq.ParquetFile(part, page_checksum_verification=True).read()))
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).partition("\n")[0]
-            warnings.warn(f"skipped {part}, which cannot be read: {reason}", stacklevel=4)
-    return pa.concat_tables(tables, promote_options="permissive") if tables else None
-
-
-def _schema(parts: list[Path]) -> pa.Schema:
-    """The contract's columns with their types, then whatever else the parts hold."""
-    schema = pa.schema(list(COLUMNS.items()))
-    # One writer wrote thousands of parts, so three footers stand for all: first, last and largest.
-    for part in (parts[0], parts[-1], max(parts, key=lambda part: part.stat().st_size)):
-        for field in pq.read_schema(part):
-            if schema.get_field_index(field.name) < 0:
-                schema = schema.append(field.remove_metadata())
-    return schema
-
-
-def _conform(table: pa.Table) -> pa.Table:
-    """One part with the contract's columns first, nulls where it lacks one."""
-    columns = {
-        name: table[name].cast(kind) if name in table.column_names else pa.nulls(table.num_rows, kind)
-        for name, kind in COLUMNS.items()
-    }
-    extra = {name: table[name] for name in table.column_names if name not in COLUMNS}
-    return pa.table(columns | extra)
 
 
 def _unique(table: pa.Table, folder: Path) -> pa.Table:

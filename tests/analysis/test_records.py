@@ -12,6 +12,7 @@ import pytest
 from made_records import frame, record
 
 import analysis
+from analysis import parts
 from analysis.records import NoRecordsError, labels
 from analysis.schema import COLUMNS
 
@@ -112,3 +113,14 @@ def test_manifest_may_be_absent_but_not_broken(tmp_path: Path):
     (tmp_path / "sweep.json").write_text("[1]")
     with pytest.raises(ValueError, match="not an object"):
         analysis.load_manifest(tmp_path)
+
+
+def test_large_files_read_as_small_ones_do(build, rows, monkeypatch):
+    rows[0] |= {"crps": 0.5}  # one value among nulls: its column is not empty
+    loose = analysis.load(build(rows))
+    folder = build(rows[:3])
+    merged = pa.Table.from_pylist(rows[3:], schema=pa.schema(list(COLUMNS.items())))
+    pq.write_table(merged, folder / "records" / "merged.parquet", row_group_size=10)
+    monkeypatch.setattr(parts, "_LARGE", (folder / "records" / "merged.parquet").stat().st_size)
+    pd.testing.assert_frame_equal(analysis.load(folder), loose)
+    assert loose["crps"].notna().sum() == 1
