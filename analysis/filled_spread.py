@@ -1,0 +1,159 @@
+"""How far several imputations of one entry lie apart: by column, and the entries where they do most.
+
+A number's spread is set against the standard deviation of what is observed of its column, so that columns
+compare; a category's is the share of draws that disagree with the value filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.contrast import Contrast
+from analysis.filled_grids import number, place_text, width_text
+from analysis.grid import Column, Entry, Grid
+from analysis.schema import counted, cut, each
+from analysis.story import Counted
+
+WIDEST = 20
+"""Entries in a table, the widest first."""
+
+
+def uncertain_grid(found: Counted) -> Grid | None:
+    """The spread of each column's filled entries, the most uncertain column first."""
+    rows = []
+    for shown, part in _columns(found):
+        middle, most = part["relative"].median(), part["relative"].max()
+        if pd.isna(middle):
+            continue
+        category = shown.kind == "category"
+        form = ".0%" if category else ".2f"
+        own = number(middle, form) if category else Entry(width_text(part["plain"].median(), shown.kind))
+        rows.append(
+            [
+                Entry(shown.name),
+                Entry(f"{len(part):,}", value=float(len(part))),
+                Entry("draws that disagree" if category else "SD of the draws"),
+                own,
+                Entry("–") if category else number(middle, form),
+                Entry("–") if category else number(most, form),
+                number(most, form) if category else Entry("–"),
+            ]
+        )
+    if not rows:
+        return None
+    rows.sort(key=lambda row: -max(row[4].value or 0.0, row[3].value or 0.0))
+    columns = [
+        Column("column", number=False),
+        Column("filled"),
+        Column("measured by", number=False),
+        Column("median", explanation="over the column's filled entries"),
+        Column("to SD", explanation="median divided by the standard deviation of the observed values"),
+        Column("widest to SD"),
+        Column("most disputed"),
+    ]
+    return Grid("Spread over the draws", columns, rows)
+
+
+def widest_numbers(found: Counted) -> Grid | None:
+    """Numbers and dates whose draws lie furthest apart, in standard deviations of their columns."""
+    top = _top(found, category=False)
+    if top.empty:
+        return None
+    rows = [
+        [
+            Entry(cut(str(row.row), 40)),
+            Entry(row.column),
+            Entry(_value(row.value, row.kind)),
+            Entry(f"{_value(row.low, row.kind)} to {_value(row.high, row.kind)}"),
+            Entry(width_text(row.plain, row.kind), value=float(row.plain)),
+            number(row.relative, ".2f"),
+        ]
+        for row in each(top)
+    ]
+    columns = [
+        Column("row", number=False),
+        Column("column", number=False),
+        Column("filled with"),
+        Column("draws from", explanation="the interval that holds most draws, as the spread file says"),
+        Column("spread", explanation="standard deviation of the draws, in the column's own units"),
+        Column("to SD", explanation="divided by the standard deviation of the column's observed values"),
+    ]
+    return Grid("Numbers of the widest spread", columns, rows, detail=_detail(found, top, category=False))
+
+
+def disputed_categories(found: Counted) -> Grid | None:
+    """Categories on which the draws agree least."""
+    top = _top(found, category=True)
+    if top.empty:
+        return None
+    rows = [
+        [
+            Entry(cut(str(row.row), 40)),
+            Entry(row.column),
+            Entry(cut(str(row.value), 40)),
+            number(row.relative, ".0%"),
+        ]
+        for row in each(top)
+    ]
+    columns = [
+        Column("row", number=False),
+        Column("column", number=False),
+        Column("filled with", number=False),
+        Column("draws that disagree"),
+    ]
+    return Grid("Categories least agreed on", columns, rows, detail=_detail(found, top, category=True))
+
+
+def _columns(found: Counted) -> Iterator[tuple[Contrast, pd.DataFrame]]:
+    """Each filled column with its entries, ``plain`` the spread as a number and ``relative`` to its column."""
+    spread = found.story.spread
+    if spread is None or spread.empty:
+        return
+    places = spread.groupby(spread["column"].astype(str), sort=False, observed=True).indices
+    for shown in found.contrasts:
+        if shown.name not in places:
+            continue
+        part = spread.iloc[places[shown.name]]
+        plain = _plain(part["spread"])
+        deviation = shown.deviations[0]
+        scale = 1.0 if shown.kind == "category" else deviation if deviation > 0 else np.nan
+        yield shown, part.assign(plain=plain, relative=plain / scale)
+
+
+def _top(found: Counted, *, category: bool) -> pd.DataFrame:
+    parts = [
+        part.nlargest(WIDEST, "relative").assign(column=shown.name, kind=shown.kind).astype(object)
+        for shown, part in _columns(found)
+        if (shown.kind == "category") == category
+    ]
+    if not parts:
+        return pd.DataFrame()
+    joined = pd.concat(parts, ignore_index=True)
+    positive = joined[joined["relative"].astype(float) > 0]
+    return positive.sort_values("relative", ascending=False, kind="stable").head(WIDEST)
+
+
+def _detail(found: Counted, top: pd.DataFrame, *, category: bool) -> str:
+    total = sum(len(part) for shown, part in _columns(found) if (shown.kind == "category") == category)
+    return f"{len(top)} of {counted(total, 'filled entry', 'filled entries')}"
+
+
+def _plain(spread: pd.Series) -> pd.Series:
+    """Spreads as numbers, of dates as nanoseconds."""
+    if pd.api.types.is_object_dtype(spread.dtype) and spread.map(lambda x: isinstance(x, pd.Timedelta)).all():
+        spread = pd.to_timedelta(spread)
+    if pd.api.types.is_timedelta64_dtype(spread.dtype):
+        return spread.astype("timedelta64[ns]").astype("int64").astype(float)
+    return pd.to_numeric(spread, errors="coerce").astype(float)
+
+
+def _value(value: Any, kind: str) -> str:
+    if pd.isna(value):
+        return "–"
+    if kind != "date":
+        return place_text(float(value), kind)
+    return f"{pd.Timestamp(value):%Y-%m-%d}"
