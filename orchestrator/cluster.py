@@ -100,6 +100,13 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
     code = [str(Path(package.__file__).parent) for package in PACKAGES if package.__file__]
     try:
         ray.init(address=address, runtime_env={"py_modules": code}, **quiet)
+    except ConnectionError as error:
+        if os.environ.get("RAY_AUTH_MODE"):
+            raise
+        raise ConnectionError(
+            f"{error}; if it asks for a token, export RAY_AUTH_MODE=token, "
+            "with the token in RAY_AUTH_TOKEN or in ~/.ray/auth_token"
+        ) from error
     except RuntimeError as error:
         if "ersion mismatch" not in str(error):
             raise
