@@ -22,6 +22,7 @@ from rich.markup import escape
 import datasets
 import methods
 from orchestrator import listing
+from orchestrator.impute.command import impute
 from orchestrator.scores import GROUPS
 from orchestrator.store import Store, is_url
 from orchestrator.sweep import RequestError, Sweep
@@ -285,6 +286,9 @@ def fetch(names: tuple[str, ...]) -> None:
                 f"{name}: {', '.join(map(str, paths)) or 'comes with scikit-learn'}", soft_wrap=True
             )
     sys.exit(1 if failed else 0)
+
+
+main.add_command(impute)
 
 
 @main.command(name="list")

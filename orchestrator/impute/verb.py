@@ -1,0 +1,337 @@
+"""Fill the holes of a user's table: read, understand, choose a method, fit it, fill, and tell.
+
+>>> import pandas as pd
+>>> table = pd.DataFrame({"age": [31, None, 25, 47] * 5, "town": ["X", "Y", None, "X"] * 5})
+>>> filled = impute(table, "mice")
+>>> int(filled.frame.isna().sum().sum()), filled.frame["age"].dtype
+(0, dtype('float64'))
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+import methods
+from orchestrator.impute.candidates import ON_CPU
+from orchestrator.impute.draws import Samples, spread_table
+from orchestrator.impute.missing import Missing, known_column
+from orchestrator.impute.prepared import Fills, Prepared, prepare
+from orchestrator.impute.reading import Loaded, read
+from orchestrator.impute.roles import Column
+from orchestrator.impute.saved import load
+from orchestrator.impute.trained import Trained, refuse_unable, train
+from orchestrator.sweep import RequestError
+
+if TYPE_CHECKING:
+    from orchestrator.impute.choice import Choice
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A filled table, and how it came about."""
+
+    prepared: Prepared
+    fills: Fills
+    draws: Sequence[Fills] = ()
+    method: str | None = None
+    """None where there was nothing to fill."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+    """Why this method, in a sentence or two."""
+    choice: Choice | None = None
+    """None where the method was named."""
+    imputer: Trained | None = None
+    loaded: Loaded | None = None
+    """The file that the table came from."""
+    warnings: Sequence[str] = ()
+    """What went otherwise than one may expect."""
+    seconds: float = 0.0
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """What each column was taken for, and why."""
+        return self.prepared.columns
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table without its holes: dtypes, order, index and observed values as they were."""
+        return self.prepared.put(self.fills)
+
+    @property
+    def samples(self) -> Samples:
+        """Multiple imputations, each made when it is asked for; of none where none were asked for."""
+        return Samples(self.prepared, self.draws)
+
+    @property
+    def spread(self) -> pd.DataFrame | None:
+        """How far the draws of each entry lie apart; None without draws."""
+        return spread_table(self.prepared, self.fills, self.draws) if self.draws else None
+
+
+def impute(
+    table: pd.DataFrame | str | Path,
+    method: str = "auto",
+    *,
+    params: Mapping[str, Any] | None = None,
+    metric: str = "error",
+    budget: float = 300.0,
+    samples: int = 0,
+    only: Collection[str] | None = None,
+    kinds: Mapping[str, str] | str | None = None,
+    missing: object = None,
+    not_missing: str | Sequence[str] | None = None,
+    train_on: pd.DataFrame | str | Path | None = None,
+    imputer: Trained | str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    workers: int | None = None,
+    address: str | None = None,
+    plugins: Sequence[str] = (),
+    progress: Say | None = None,
+    reading: Mapping[str, Any] | None = None,
+) -> Filled:
+    """Fill the holes of a table.
+
+    Parameters
+    ----------
+    table
+        A DataFrame, or the path of a CSV, Parquet, Arrow or Excel file.
+    method
+        A registered method, or "auto": the one that does best on entries of this table, hidden to find out.
+    params
+        Constructor parameters of a named method.
+    metric, budget
+        For "auto": what to choose by (error, mae, rmse, accuracy), and seconds to take for it.
+    samples
+        Multiple imputations to draw besides.
+    only
+        Columns to fill; the others help, and keep their holes.
+    kinds
+        Roles that you know better, such as ``{"zip": "category", "when": "date:%d/%m/%Y"}``.
+    missing, not_missing
+        What else stands for a hole, such as ``{"BMI": 0}``, and which of the usual markers does not.
+    train_on
+        Another table to learn from; `table` is then filled by what was learned.
+    imputer
+        One saved or trained before, instead of a method.
+    seed
+        Of all that is random: the same seed, the same fills.
+    device
+        For methods that compute on a GPU: auto, cpu, cuda.
+    workers, address
+        CPUs to use on this machine, or a Ray cluster, to choose with.
+    plugins
+        Python files that define more methods.
+    progress
+        Called with a line now and then.
+    reading
+        How to read files: see :func:`orchestrator.impute.reading.read`.
+
+    Raises
+    ------
+    orchestrator.sweep.RequestError
+        A ValueError that names what cannot be done and the remedy.
+    methods.UnknownNameError
+        If a method or parameter is unknown.
+    """
+    began = time.monotonic()
+    say = progress or (lambda _: None)
+    for plugin in plugins:
+        methods.load_plugin(plugin)
+    needs = ["inductive"] * (train_on is not None) + ["stochastic"] * (samples > 0)
+    _check(method, params, samples, seed, needs, imputer, train_on)
+    holes = Missing.parse(missing, not_missing)
+    loaded, frame = _read(table, holes, reading, say)
+    before: Trained | None = None
+    if imputer is not None:
+        before = imputer if isinstance(imputer, Trained) else load(imputer, say)
+        refuse_unable(before.method, ["inductive", *needs])
+        prepared = before.recipe.apply(frame, holes)
+        source = prepared
+    elif train_on is not None:
+        source = prepare(_read(train_on, holes, reading, say)[1], kinds, holes)
+        prepared = source.recipe.apply(frame, holes)
+    else:
+        prepared = source = prepare(frame, kinds, holes)
+    only = None if only is None else [known_column(name, prepared.names, "--only") for name in only]
+    warnings = _left_alone(prepared)
+    if not prepared.n_holes and train_on is None:
+        return Filled(
+            prepared, {}, imputer=before, loaded=loaded, warnings=warnings, seconds=time.monotonic() - began
+        )
+    _refuse_hopeless(source)
+    choice = None
+    if before is not None:
+        trained, filled, why = before, None, "it was trained before"
+    else:
+        attempts = [(method, dict(params or {}))]
+        why = "it was asked for"
+        if method == "auto":
+            choice = _choose(
+                source, prepared, metric, budget, needs, seed, device, workers, address, plugins, say
+            )
+            attempts, why = _in_order(choice, needs), choice.why
+        elif params is None:
+            attempts = [(method, _defaults(method, device))]
+        trained, filled, failed = _fit(attempts, seed, source, source is prepared, device, say)
+        warnings += failed
+    if prepared.n_holes:
+        say(f"filling {prepared.n_holes:,} entries by {trained.method}")
+    fills = prepared.take(filled, only) if filled is not None else trained.fill(prepared, only)
+    draws: Sequence[Fills] = ()
+    if samples:
+        say(f"drawing {samples} imputations")
+        draws = trained.draw(prepared, samples, only)
+    return Filled(
+        prepared,
+        fills,
+        draws,
+        trained.method,
+        trained.params,
+        why,
+        choice,
+        trained,
+        loaded,
+        warnings,
+        time.monotonic() - began,
+    )
+
+
+def _check(
+    method: str,
+    params: Mapping[str, Any] | None,
+    samples: int,
+    seed: int,
+    needs: Sequence[str],
+    imputer: object,
+    train_on: object,
+) -> None:
+    if samples < 0:
+        raise RequestError(f"samples={samples} is negative")
+    if seed < 0:
+        raise RequestError(f"seed={seed} is negative")
+    if imputer is not None and (train_on is not None or method != "auto" or params):
+        raise RequestError("a saved imputer has its method and its training table: name neither beside it")
+    if method == "auto" and params:
+        raise RequestError("params are of a method: name it")
+    if method != "auto":
+        methods.resolve(method)
+        refuse_unable(methods.resolve(method), needs)
+
+
+def _read(
+    table: pd.DataFrame | str | Path, missing: Missing, reading: Mapping[str, Any] | None, say: Say
+) -> tuple[Loaded | None, pd.DataFrame]:
+    if isinstance(table, pd.DataFrame):
+        return None, table
+    say(f"reading {table}")
+    loaded = read(table, missing=missing, **(reading or {}))
+    return loaded, loaded.table
+
+
+def _left_alone(prepared: Prepared) -> list[str]:
+    """Holes that stay, and why."""
+    return [
+        f"{column.n_missing:,} holes of column {column.name!r} stay: it is {column.role} ({column.reason})"
+        for column in prepared.columns
+        if column.n_missing and not column.used
+    ]
+
+
+def _refuse_hopeless(prepared: Prepared) -> None:
+    n_rows = len(prepared.table)
+    if n_rows < 2:
+        raise RequestError(
+            f"the table to learn from has {n_rows} row: nothing can be learned from fewer than two"
+        )
+    if prepared.frame.empty:
+        roles = ", ".join(f"{column.name!r} is {column.role}" for column in prepared.columns[:5])
+        raise RequestError(f"there is no column to learn from: {roles}; --kind COLUMN=ROLE tells otherwise")
+
+
+def _choose(
+    source: Prepared,
+    target: Prepared,
+    metric: str,
+    budget: float,
+    needs: Sequence[str],
+    seed: int,
+    device: str,
+    workers: int | None,
+    address: str | None,
+    plugins: Sequence[str],
+    say: Say,
+) -> Choice:
+    from orchestrator.impute.choice import NothingToHideError, choose
+
+    try:
+        return choose(
+            source.frame,
+            metric=metric,
+            budget=budget,
+            seed=seed,
+            workers=workers,
+            address=address,
+            progress=say,
+            patterns=None if source is target else target.frame,
+            needs=needs,
+            device=None if device == "auto" else device,
+            plugins=plugins,
+        )
+    except NothingToHideError as error:
+        raise RequestError(f"no method can be chosen: {error}; name one with --method") from error
+
+
+def _in_order(choice: Choice, needs: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The chosen method and, should it fail on the whole table, the next best that were scored."""
+    board = choice.board[choice.board["status"] == "scored"]
+    first = (choice.method, dict(choice.params))
+    rest = [
+        (str(name), json.loads(str(params)))
+        for name, params in zip(board["method"], board["params"], strict=True)
+        if all(getattr(methods.info(str(name)), need) for need in needs)
+    ]
+    return [first, *(other for other in rest if other != first)]
+
+
+def _fit(
+    attempts: Sequence[tuple[str, dict[str, Any]]],
+    seed: int,
+    source: Prepared,
+    fill: bool,
+    device: str,
+    say: Say,
+) -> tuple[Trained, pd.DataFrame | None, list[str]]:
+    failed = []
+    for method, params in attempts:
+        say(f"fitting {method} on {len(source.frame):,} rows and {source.frame.shape[1]} columns")
+        try:
+            trained, filled = train(
+                method, params, seed, source.recipe, source.frame, fill=fill, device=device
+            )
+        except methods.UnknownNameError:
+            raise
+        except Exception as error:
+            failed.append(f"{method} failed on the whole table: {error}")
+        else:
+            return trained, filled, failed
+    raise RequestError("; ".join(failed))
+
+
+def _defaults(method: str, device: str) -> dict[str, Any]:
+    """Parameters where the method's own defaults are made for a GPU and there is none."""
+    name = methods.resolve(method)
+    if name not in ON_CPU:
+        return {}
+    from methods.device import torch_device
+
+    return dict(ON_CPU[name]) if torch_device(device).type == "cpu" else {}
