@@ -22,32 +22,34 @@ PORT = 6379
 MEMORY = 80 * 2**20
 PATIENCE = 150
 
-UNUSED = {
-    **dict.fromkeys(("auth", "docker", "file_mounts"), {}),
-    **dict.fromkeys(("cluster_synced_files", "rsync_exclude", "rsync_filter", "initialization_commands"), []),
-    **dict.fromkeys(("setup_commands", "head_setup_commands", "worker_setup_commands"), []),
-    **dict.fromkeys(("head_start_ray_commands", "worker_start_ray_commands"), []),
-}
-"""Fields of a cluster file that Ray's validator wants and imitated nodes have no use for."""
-
-CLUSTER = {
-    "cluster_name": "imitated",
-    "provider": {"type": "fake_multinode"},
-    "max_workers": 2,
-    "upscaling_speed": 10,
-    "idle_timeout_minutes": 1,
-    "head_node_type": "head",
-    "available_node_types": {
-        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
-        "worker": {
-            "resources": {"CPU": 1, "object_store_memory": MEMORY},
-            "node_config": {},
-            "min_workers": 0,
-            "max_workers": 2,
-        },
-    },
-    **UNUSED,
-}
+CLUSTER = f"""
+cluster_name: imitated
+provider: {{type: fake_multinode}}
+max_workers: 2
+upscaling_speed: 10
+idle_timeout_minutes: 1
+head_node_type: head
+available_node_types:
+  head: {{resources: {{CPU: 0}}, node_config: {{}}, max_workers: 0}}
+  worker:
+    resources: {{CPU: 1, object_store_memory: {MEMORY}}}
+    node_config: {{}}
+    min_workers: 0
+    max_workers: 2
+# what Ray's validator wants and imitated nodes have no use for
+auth: {{}}
+docker: {{}}
+file_mounts: {{}}
+cluster_synced_files: []
+rsync_exclude: []
+rsync_filter: []
+initialization_commands: []
+setup_commands: []
+head_setup_commands: []
+worker_setup_commands: []
+head_start_ray_commands: []
+worker_start_ray_commands: []
+"""
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def environment() -> dict[str, str]:
 @contextlib.contextmanager
 def autoscaling(folder: Path, environment: dict[str, str]) -> Iterator[None]:
     """A head without CPUs, and an autoscaler that may start two nodes of one CPU."""
-    (folder / "cluster.yaml").write_text(json.dumps(CLUSTER))  # JSON is YAML
+    (folder / "cluster.yaml").write_text(CLUSTER)
     command = [
         *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--port={PORT}"),
         *(f"--autoscaling-config={folder / 'cluster.yaml'}", "--num-cpus=0"),
