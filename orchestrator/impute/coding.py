@@ -69,7 +69,8 @@ class Coder:
             else:
                 known = np.array([place.get(_key(_plain(level)), -1) for level in content.levels] + [-1])
                 codes = content.values
-            return pd.Categorical.from_codes(known[codes], categories=pd.Index(self.labels, dtype=object))
+            dtype = pd.CategoricalDtype(pd.Index(self.labels, dtype=object))
+            return pd.Categorical.from_codes(known[codes], dtype=dtype)  # type: ignore[arg-type]
         if self.role is Role.DATE:
             days = content.values.astype(np.int64) / DAY
             days[content.holes] = np.nan

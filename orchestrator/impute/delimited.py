@@ -84,7 +84,7 @@ def sniff(
 
 def open_text(path: Path, encoding: str) -> io.TextIOWrapper:
     """The file's text, line ends as they are."""
-    return io.TextIOWrapper(open_bytes(path), encoding, newline="")  # type: ignore[arg-type]
+    return io.TextIOWrapper(open_bytes(path), encoding, newline="")
 
 
 def records(text: IO[str], separator: str) -> Iterator[str]:

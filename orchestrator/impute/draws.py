@@ -55,8 +55,8 @@ def spread_table(prepared: Prepared, fills: Fills, draws: Sequence[Fills]) -> pd
     DataFrame
         One row a filled entry: ``row`` (index label), ``column``, ``value`` (what fills it), ``spread``,
         ``low`` and ``high``, in the column's own units. Of a number: standard deviation, 5 % and 95 %
-        quantile of the draws. Of a date: the same, the standard deviation in days. Of a category: the share of draws
-        that disagree with the value; no quantiles.
+        quantile of the draws. Of a date: the same, the standard deviation in days. Of a category: the share
+        of draws that disagree with the value; no quantiles.
     """
     parts = []
     for name, values in fills.items():

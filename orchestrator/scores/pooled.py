@@ -10,13 +10,12 @@ truth, MAX_PREDICTORS at most, the same for every method. At most MAX_ROWS rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
-import scipy.stats
 from numpy.typing import NDArray
 
+from orchestrator.impute.pooling import Pooled, pool_arrays
 from orchestrator.metrics import Score
 from orchestrator.scores import learners
 from orchestrator.scores.case import Case
@@ -24,47 +23,6 @@ from orchestrator.scores.case import Case
 MAX_PREDICTORS = 10
 LEAST_PIVOT = 0.1
 """A predictor counts if what the ones before leave of it is this part of the first one."""
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Pooled:
-    """Pooled coefficients, intercept left out, each (n_predictors,)."""
-
-    estimate: NDArray[np.float64]
-    within: NDArray[np.float64]
-    """Mean squared standard error."""
-    between: NDArray[np.float64]
-    """Variance over the draws, ddof 1."""
-    n_draws: int
-    dof: int
-    """Degrees of freedom of the regression on complete rows."""
-
-    def rubin(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Total variance W + (1 + 1/m) B, and the degrees of freedom of its t distribution.
-
-        Rubin, "Multiple Imputation for Nonresponse in Surveys", 1987; Barnard and Rubin, Biometrika 1999.
-        """
-        m = self.n_draws
-        extra = (1 + 1 / m) * self.between
-        total = self.within + extra
-        # the part of the variance that is due to the holes; kept from 0, where dof are infinite
-        missing = np.maximum(extra / total, 1e-12)
-        old = (m - 1) / missing**2
-        observed = (self.dof + 1) / (self.dof + 3) * self.dof * (1 - missing)
-        return total, old * observed / (old + observed)
-
-    def half_width(self, *, finite: bool) -> NDArray[np.float64]:
-        """Half of the interval around the estimate at CONFIDENCE.
-
-        `finite`: for the coefficients of these very rows, whose only uncertainty is that of the holes:
-        (1 + 1/m) B with m - 1 degrees of freedom (Vink and van Buuren, arXiv:1409.8542).
-        """
-        if finite:
-            variance, dof = (1 + 1 / self.n_draws) * self.between, np.full_like(self.within, self.n_draws - 1)
-        else:
-            variance, dof = self.rubin()
-        return scipy.stats.t.ppf((1 + CONFIDENCE) / 2, dof) * np.sqrt(variance)
 
 
 def pooled_bias(case: Case) -> Score:
@@ -108,17 +66,6 @@ SCORES = {
 }
 
 TOO_FEW = "no regression: it takes two numeric columns and more rows than these"
-
-
-def pool(estimates: NDArray[np.float64], squared_errors: NDArray[np.float64], dof: int) -> Pooled:
-    """Pool the coefficients (m, n) and squared standard errors (m, n) of m regressions."""
-    return Pooled(
-        estimates.mean(axis=0),
-        squared_errors.mean(axis=0),
-        estimates.var(axis=0, ddof=1),
-        len(estimates),
-        dof,
-    )
 
 
 def regress(
@@ -180,5 +127,5 @@ def _compared(case: Case, summary: Callable[[Pooled, NDArray[np.float64]], NDArr
     if not predictors:
         return Score(None, TOO_FEW)
     draws = [regress(draw, predictors) for draw in case.stack[:, _complete(case)]]
-    pooled = pool(np.array([d[0] for d in draws]), np.array([d[1] for d in draws]), draws[0][2])
+    pooled = pool_arrays(np.array([d[0] for d in draws]), np.array([d[1] for d in draws]), draws[0][2])
     return Score(float(np.mean(summary(pooled, regress(X, predictors)[0]))))

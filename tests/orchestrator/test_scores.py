@@ -304,7 +304,7 @@ def test_least_squares_and_its_errors_are_the_textbooks():
 
 def test_rubins_rules_by_hand():
     estimates, squared = np.array([[1.0], [2.0], [3.0]]), np.array([[0.4], [0.5], [0.6]])
-    result = pooled.pool(estimates, squared, dof=50)
+    result = pooled.pool_arrays(estimates, squared, dof=50)
     total, dof = result.rubin()
     assert result.estimate == pytest.approx(2.0)
     assert total == pytest.approx(0.5 + 4 / 3 * 1.0)
