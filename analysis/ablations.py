@@ -48,8 +48,8 @@ class Study:
     ----------
     name
         What `ablation` calls it.
-    sweep
-        The named sweep that varies it; empty where none does.
+    sweeps
+        The named sweeps that vary it.
     title
         The figure's heading.
     parameter
@@ -66,7 +66,7 @@ class Study:
     """
 
     name: str
-    sweep: str
+    sweeps: tuple[str, ...]
     title: str
     parameter: str
     axis: str
@@ -92,22 +92,27 @@ RATIO = "ratio"
 STUDIES: Mapping[str, Study] = {
     study.name: study
     for study in (
-        Study("lambda", "newimp_lambda", "Weight of the negative-entropy regulariser", "lambda_", "λ", "log"),
-        Study("bandwidth", "newimp_bandwidth", "Width of the kernel", "bandwidth", "bandwidth h", "log"),
         Study(
-            "ner_joint", "newimp_ablation", "Regulariser, joint score and kernel", "lambda_", "", "named",
+            "lambda", ("newimp_lambda",), "Weight of the negative-entropy regulariser", "lambda_", "λ", "log",
+        ),
+        Study("bandwidth", ("newimp_bandwidth",), "Width of the kernel", "bandwidth", "bandwidth h", "log"),
+        Study(
+            "ner_joint", ("newimp_ablation",), "Regulariser, joint score and kernel", "lambda_", "", "named",
             switches=(
                 ("lambda_", 0.0, "NER off"), ("joint", False, "joint off"), ("kernel", False, "kernel off"),
             ),
         ),
-        Study("rounds", "diffputer_em", "Rounds of expectation-maximisation", "n_rounds", "rounds K"),
-        Study("samples", "diffputer_samples", "Samples averaged", "n_samples", "samples N", "log"),
+        Study("rounds", ("diffputer_em",), "Rounds of expectation-maximisation", "n_rounds", "rounds K"),
+        Study("samples", ("diffputer_samples",), "Samples averaged", "n_samples", "samples N", "log"),
         Study(
-            "steps", "diffputer_steps", "Noise levels of the sampler", "n_steps", "noise levels M", "log",
+            "steps", ("diffputer_steps",), "Noise levels of the sampler", "n_steps", "noise levels M", "log",
             beside=("n_repeats", "sigma_max"),
         ),
-        Study("ratio", "diffputer_ratio", "As more and more is missing", RATIO, "share missing"),
-        Study("width", "", "Width of the network", "hidden", "units in a hidden layer", "log"),
+        Study(
+            "ratio", ("newimp_ratio", "diffputer_ratio"), "As more and more is missing", RATIO,
+            "share missing",
+        ),
+        Study("width", ("newimp_width",), "Width of the network", "hidden", "units in a hidden layer", "log"),
     )
 }  # fmt: skip
 """The figures by name; their sweeps are files of the orchestrator."""
@@ -122,7 +127,7 @@ def find_study(name: str) -> Study:
         If there is none; the message names the nearest and all that exist.
     """
     for study in STUDIES.values():
-        if name in (study.name, study.sweep) or (name == study.parameter and not study.switches):
+        if name in (study.name, *study.sweeps) or (name == study.parameter and not study.switches):
             return study
     near = get_close_matches(name, STUDIES, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""

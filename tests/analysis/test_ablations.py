@@ -79,9 +79,11 @@ def test_a_study_is_found_where_exactly_its_factor_varies(method, variants, name
     assert [study.name for study in found(frame(rows))] == names
 
 
-@pytest.mark.parametrize("study", [study for study in STUDIES.values() if study.sweep], ids=lambda s: s.name)
-def test_each_figure_is_that_of_the_sweep_it_names(study):
-    about = yaml.safe_load((SWEEPS / f"{study.sweep}.yaml").read_text())
+@pytest.mark.parametrize(
+    ("study", "sweep"), [(study.name, sweep) for study in STUDIES.values() for sweep in study.sweeps]
+)
+def test_each_figure_is_that_of_the_sweeps_it_names(study, sweep):
+    about = yaml.safe_load((SWEEPS / f"{sweep}.yaml").read_text())
     rows = []
     for method in about["methods"]:
         variants = about.get("params", {}).get(method, {})
@@ -89,8 +91,8 @@ def test_each_figure_is_that_of_the_sweep_it_names(study):
             for params in variants if isinstance(variants, list) else [variants]:
                 rows += varied(method, [params], [[0.4, 0.5]], ratio=ratio)
     records = frame(rows)
-    assert [which.name for which in found(records)] == [study.name]
-    table = analysis.ablation(records, parameter=study.sweep)
+    assert [which.name for which in found(records)] == [study]
+    table = analysis.ablation(records, parameter=sweep)
     assert table["default_run"].all(), "the sweep lacks the default"
     assert curves.ablation(table) is not None
 
