@@ -150,7 +150,7 @@ def _shares(values: Floats, edges: Floats) -> Floats:
 
 
 def _categories(name: str, before: pd.Series, after: pd.Series) -> Contrast:
-    observed, filled = (part.astype(str).value_counts() for part in (before, after))
+    observed, filled = (_counts(part) for part in (before, after))
     levels = sorted(
         set(observed.index) | set(filled.index),
         key=lambda level: (-observed.get(level, 0), -filled.get(level, 0), level),
@@ -171,6 +171,12 @@ def _categories(name: str, before: pd.Series, after: pd.Series) -> Contrast:
         filled=counts[1] / max(len(after), 1),
         few=np.empty(0),
     )
+
+
+def _counts(values: pd.Series) -> pd.Series:
+    """How often each value occurs, by its text; values of equal text are one."""
+    counts = values.value_counts()
+    return counts.groupby(counts.index.astype(str)).sum()
 
 
 def _numbers(values: pd.Series, kind: str) -> Floats:

@@ -16,6 +16,7 @@ from analysis import filled_plots as plots
 from analysis import filled_spread as spread
 from analysis import filled_words as words
 from analysis import holes
+from analysis.contrast_plots import contrast_plot
 from analysis.grid import Grid
 from analysis.report import _environment
 from analysis.schema import counted
@@ -90,9 +91,8 @@ def _pictures(found: Counted) -> dict[str, Markup]:
     shown = found.most_missing(MAPPED)
     if len(shown):
         names = [found.names[place] for place in shown]
-        rates = found.missing[shown] / found.n_rows
         shares = holes.bands(found.mask[:, shown], BANDS)
-        drawn["map"] = plots.rows_map(shares, names, rates.tolist(), found.n_rows)
+        drawn["map"] = plots.rows_map(shares, names, found.missing[shown].tolist(), found.n_rows)
         drawn["patterns"] = _pattern_picture(found)
     chosen, together = found.paired
     if len(chosen) > 1:
@@ -103,7 +103,7 @@ def _pictures(found: Counted) -> dict[str, Markup]:
         board = grids.labelled_board(story.board)
         metric = str((story.choice or {}).get("metric") or "error")
         drawn["forest"] = plots.forest(board, grids.chosen_label(board, story.method), metric)
-    # Safe to set into the page: matplotlib escapes every text that it writes, and so does `canvas.svg`.
+    # Safe to set into the page: `analysis.drawing` escapes every text that it writes.
     return {name: Markup(text) for name, text in drawn.items() if text}
 
 
@@ -136,6 +136,6 @@ def _panels(found: Counted) -> list[Panel]:
     kept = {id(shown) for shown in ranked}
     panels = []
     for place, shown in enumerate(shown for shown in found.contrasts if id(shown) in kept):
-        picture = plots.contrast_plot(shown, f"panel-{place}")
+        picture = contrast_plot(shown, f"panel-{place}")
         panels.append(Panel(shown.name, f"{shown.n_filled:,} filled", Markup(picture) if picture else None))
     return panels

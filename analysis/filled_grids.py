@@ -118,7 +118,7 @@ def column_grid(found: Counted) -> Grid:
         Column("share"),
         Column("done", number=False),
     ]
-    return Grid("Columns", columns, rows, detail="a wrong guess is put right by --roles")
+    return Grid("Columns of the table", columns, rows)
 
 
 def labelled_board(board: pd.DataFrame) -> pd.DataFrame:

@@ -109,7 +109,7 @@ def disputed_categories(found: Counted) -> Grid | None:
 
 
 def _columns(found: Counted) -> Iterator[tuple[Contrast, pd.DataFrame]]:
-    """Each filled column with its entries, ``plain`` the spread as a number and ``relative`` to its column."""
+    """Each filled column with its entries, ``plain`` its spread as a number, ``relative`` to the column's."""
     spread = found.story.spread
     if spread is None or spread.empty:
         return
