@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.ablations import ablation
+    from analysis.averages import cells
     from analysis.comparison import blocks, compare, within_table
     from analysis.cost import costs
     from analysis.published import beside
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from analysis.records import load, load_manifest
     from analysis.report import terminal, write
     from analysis.significance import pairwise
-    from analysis.tables import cells, paper_table
+    from analysis.tables import paper_table
 
 _HOMES = {
     "load": "records",
     "load_manifest": "records",
-    "cells": "tables",
+    "cells": "averages",
     "paper_table": "tables",
     "leaderboard": "ranking",
     "ablation": "ablations",

@@ -15,11 +15,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from analysis.averages import cells
 from analysis.pairing import differences
 from analysis.ranking import BASELINE, only_split
 from analysis.records import labelled, parameters
 from analysis.schema import CELL, each, find_metric, ratio_text
-from analysis.tables import cells
 
 _DIFFPUTER = {
     "n_rounds": 5,

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.averages import cells, strata
 from analysis.pairing import differences
 from analysis.ranking import BASELINE, only_split
 from analysis.records import labelled
 from analysis.schema import METRICS, STRATUM, each, find_metric
 from analysis.significance import LEVEL, Friedman, Power, friedman, holm, power, wilcoxon_holm
-from analysis.tables import cells, strata
 
 POLICIES = {
     "complete": "only data sets that every method completed",

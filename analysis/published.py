@@ -17,10 +17,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.averages import cells
 from analysis.published_facts import facts_of
 from analysis.records import labelled, parameters
 from analysis.schema import CELL, METRICS, each, mechanism_order
-from analysis.tables import cells
 
 DATASETS = {
     "BT": "blood",
