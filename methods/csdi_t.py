@@ -230,17 +230,6 @@ class TabCSDI(DiffusionImputer):
         check_choice("backbone", settings.backbone, ("mlp", "transformer"))
         if settings.backbone == "transformer" and settings.hidden % settings.heads:
             raise ValueError(f"hidden={settings.hidden} is not a multiple of heads={settings.heads}")
-        if settings.n_steps is not None:
-            check_integer("n_steps", settings.n_steps, low=1)
-            if settings.n_steps > settings.n_diffusion:
-                raise ValueError(
-                    f"n_steps={settings.n_steps} is more than n_diffusion={settings.n_diffusion}"
-                )
-            if settings.n_steps < settings.n_diffusion and not settings.clip and settings.predict == "noise":
-                raise ValueError(
-                    f"n_steps={settings.n_steps} of n_diffusion={settings.n_diffusion} with clip=False: the "
-                    "first long step divides the error of ε by almost nothing; set clip=True"
-                )
         check_choice("predict", settings.predict, ("noise", "clean"))
         share_bounds(settings.target_ratio)
         for name in ("empty", "eta"):
@@ -254,6 +243,9 @@ class TabCSDI(DiffusionImputer):
         check_choice("aggregate", settings.aggregate, AGGREGATES)
         check_choice("categories", settings.categories, ("onehot", "bits"))
         check_choice("clip", settings.clip, (True, False))
+        ddpm.check_steps(
+            settings.n_steps, settings.n_diffusion, bounded=settings.clip or settings.predict == "clean"
+        )
         torch_device(self.device)
 
     def _make_encoder(self) -> TableEncoder:

@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from methods.checks import check_integer
+
 Predict = Callable[[Tensor, int], Tensor]
 """ε_θ(x_t, t) for rows (n_rows, n_columns) at one step."""
 
@@ -54,6 +56,23 @@ def signal(schedule: str, n_steps: int) -> NDArray[np.float64]:
     array([1.   , 0.103])
     """
     return np.concatenate([[1.0], np.cumprod(1 - SCHEDULES[schedule](n_steps))])
+
+
+def check_steps(n_steps: int | None, n_diffusion: int, *, bounded: bool) -> None:
+    """Refuse a number of sampling steps that is out of range, or too small for a sampler without bounds.
+
+    `bounded`: the estimate of x_0 is kept within bounds, or the network gives it without dividing by √ᾱ_t.
+    """
+    if n_steps is None:
+        return
+    check_integer("n_steps", n_steps, low=1)
+    if n_steps > n_diffusion:
+        raise ValueError(f"n_steps={n_steps} is more than n_diffusion={n_diffusion}")
+    if n_steps < n_diffusion and not bounded:
+        raise ValueError(
+            f"n_steps={n_steps} of n_diffusion={n_diffusion} with clip=False: the first long step divides "
+            "the error of ε by almost nothing; set clip=True"
+        )
 
 
 def diffuse(x: Tensor, signal: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

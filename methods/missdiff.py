@@ -160,10 +160,6 @@ class MissDiff(DiffusionImputer):
     def _check(self) -> None:
         for name in ("n_diffusion", "n_repeats", "n_samples", "hidden", "epochs", "patience", "batch_size"):
             check_integer(name, getattr(self, name), low=1)
-        if self.n_steps is not None:
-            check_integer("n_steps", self.n_steps, low=1)
-            if self.n_steps > self.n_diffusion:
-                raise ValueError(f"n_steps={self.n_steps} is more than n_diffusion={self.n_diffusion}")
         check_number("lr", self.lr, low=0, open_low=True)
         check_number("eta", self.eta, low=0, high=1)
         check_number("validation", self.validation, low=0, high=0.5)
@@ -171,6 +167,7 @@ class MissDiff(DiffusionImputer):
         check_choice("fill", self.fill, ("mean", "noise"))
         check_choice("aggregate", self.aggregate, AGGREGATES)
         check_choice("clip", self.clip, (True, False))
+        ddpm.check_steps(self.n_steps, self.n_diffusion, bounded=self.clip)
         torch_device(self.device)
 
     def _plan(self) -> tuple[int, Aggregate, int]:

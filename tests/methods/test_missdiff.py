@@ -195,6 +195,11 @@ def test_more_sampling_steps_than_diffusion_steps_are_refused():
         MissDiff(n_steps=200).fit(np.eye(3))
 
 
+def test_few_steps_without_bounds_are_refused():
+    with pytest.raises(ValueError, match="n_steps=5 of n_diffusion=100 with clip=False"):
+        MissDiff(n_steps=5, clip=False).fit(np.eye(3))
+
+
 def test_each_switch_makes_another_imputation(gaussian_table):
     _, _, table, _ = gaussian_table(40)
     switches = [{}, {"n_diffusion": 20}, {"schedule": "cosine"}, {"fill": "noise"}, {"n_steps": 5}]
