@@ -20,6 +20,8 @@ TAIL = 0.005
 """Share of the observed values beyond either end of a picture, counted in its last bins."""
 LOOKED_AT = 200_000
 """Observed values that bounds are taken from: every so many of a longer column."""
+FEW = 20
+"""Up to so many filled numbers are drawn one by one."""
 OTHERS = "all others"
 
 
@@ -79,10 +81,6 @@ class Contrast:
         return float(np.abs(self.observed - self.filled).sum() / 2)
 
 
-FEW = 20
-"""Up to so many filled numbers are drawn one by one."""
-
-
 def contrast(name: str, role: str, before: pd.Series, after: pd.Series) -> Contrast | None:
     """Set a column's filled values against its observed ones; None where nothing of it was filled.
 
@@ -97,13 +95,23 @@ def contrast(name: str, role: str, before: pd.Series, after: pd.Series) -> Contr
     filled = holes & after.notna().to_numpy()
     if not filled.any():
         return None
-    kind = {"numeric": "number", "integer": "number", "date": "date"}.get(role, "category")
+    kind = kind_of(role) or "category"
     if kind == "category":
         return _categories(name, before[~holes], after[filled])
-    observed, new = (_numbers(part, kind) for part in (before[~holes], after[filled]))
+    observed, new = (numbers(part, kind) for part in (before[~holes], after[filled]))
     if np.isnan(new).any() or np.isnan(observed).any():  # not what the role promised: words, then
         return _categories(name, before[~holes], after[filled])
     return _continuous(name, kind, observed, new, whole=role == "integer")
+
+
+def kind_of(role: str) -> str:
+    """How values of a role are compared: ``number``, ``date``, ``category``, or "" where they are not.
+
+    >>> kind_of("integer"), kind_of("text")
+    ('number', '')
+    """
+    kinds = {"numeric": "number", "integer": "number", "date": "date"}
+    return kinds.get(role, "category" if role in ("boolean", "category") else "")
 
 
 def _continuous(name: str, kind: str, observed: Floats, filled: Floats, *, whole: bool) -> Contrast:
@@ -179,8 +187,8 @@ def _counts(values: pd.Series) -> pd.Series:
     return counts.groupby(counts.index.astype(str)).sum()
 
 
-def _numbers(values: pd.Series, kind: str) -> Floats:
-    """A column as numbers whatever its dtype, dates as nanoseconds; NaN for what is none."""
+def numbers(values: pd.Series, kind: str) -> Floats:
+    """A column as numbers whatever its dtype, dates as nanoseconds, durations as seconds; NaN for others."""
     if kind == "date":
         return dates(values)
     if pd.api.types.is_timedelta64_dtype(values.dtype):

@@ -38,11 +38,10 @@ def _histograms(shown: Contrast, name: str) -> str:
     along = Scale(shown.edges[0], shown.edges[-1], 6, WIDTH - 6)
     up = Scale(0, top, HEIGHT - 22, 4)
     drawing = Drawing(name, WIDTH, HEIGHT)
-    for low, high, share in zip(shown.edges[:-1], shown.edges[1:], shown.observed, strict=True):
+    lefts = np.round([along(edge) for edge in shown.edges])  # whole pixels: no seams between bars
+    for left, right, share in zip(lefts[:-1], lefts[1:], shown.observed, strict=True):
         if share > 0:
-            drawing.box(
-                along(low), up(share), along(high) - along(low), up.start - up(share), OBSERVED, opacity=0.4
-            )
+            drawing.box(left, up(share), right - left, up.start - up(share), OBSERVED, opacity=0.4)
     drawing.line([(along.start, up.start), (along.end, up.start)], LINE)
     if len(shown.few):
         for value in np.clip(shown.few, shown.edges[0], shown.edges[-1]):

@@ -12,22 +12,20 @@ import numpy as np
 from markupsafe import Markup
 
 from analysis import filled_grids as grids
+from analysis import filled_holes, holes
 from analysis import filled_plots as plots
 from analysis import filled_spread as spread
 from analysis import filled_words as words
-from analysis import holes
 from analysis.contrast_plots import contrast_plot
 from analysis.grid import Grid
-from analysis.report import _environment
+from analysis.page import environment
 from analysis.schema import counted
-from analysis.story import Counted, Story
+from analysis.story import HOLED, Counted, Story
 
 __all__ = ["Story", "page"]
 
 BANDS = 120
 """Bands of rows in the map of holes."""
-MAPPED = 60
-"""Columns in the map, at most: those with the most holes."""
 PATTERNS = 12
 """Patterns drawn and tabled, the most frequent ones."""
 PATTERN_COLUMNS = 32
@@ -49,7 +47,7 @@ def page(story: Story) -> str:
     found = Counted.of(story)
     panels, undrawn = _panels(found), max(len(found.contrasts) - PANELS, 0)
     return (
-        _environment(autoescape=True)
+        environment(autoescape=True)
         .get_template("filled.html.j2")
         .render(
             story=story,
@@ -62,8 +60,9 @@ def page(story: Story) -> str:
             panels=panels[:OPEN_PANELS],
             more_panels=panels[OPEN_PANELS:],
             undrawn=counted(undrawn, "column") if undrawn else "",
-            mapped=len(found.most_missing(MAPPED)),
+            mapped=len(found.most_missing(HOLED)),
             n_with_holes=int((found.missing > 0).sum()),
+            chance=words.chance(found),
             versions=story.versions or {},
         )
     )
@@ -72,8 +71,9 @@ def page(story: Story) -> str:
 def _tables(found: Counted) -> dict[str, Grid]:
     story = found.story
     made = {
-        "patterns": grids.pattern_grid(found, PATTERNS),
-        "pairs": grids.pair_grid(found),
+        "patterns": filled_holes.pattern_grid(found, PATTERNS),
+        "pairs": filled_holes.pair_grid(found),
+        "companions": filled_holes.companion_grid(found),
         "columns": grids.column_grid(found),
         "board": grids.board_grid(story),
         "numbers": grids.number_grid(found.contrasts),
@@ -88,7 +88,7 @@ def _tables(found: Counted) -> dict[str, Grid]:
 def _pictures(found: Counted) -> dict[str, Markup]:
     """The pictures that this table allows, as inline SVG."""
     drawn: dict[str, str | None] = {}
-    shown = found.most_missing(MAPPED)
+    shown = found.most_missing(HOLED)
     if len(shown):
         names = [found.names[place] for place in shown]
         shares = holes.bands(found.mask[:, shown], BANDS)

@@ -9,83 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import holes
 from analysis.contrast import Contrast
-from analysis.filled_words import duration, listed, number_text, share_text
+from analysis.filled_words import duration, number_text, share_text
 from analysis.grid import Column, Entry, Grid
-from analysis.schema import counted, cut, each, percent
+from analysis.schema import cut, each, percent
 from analysis.story import Counted, Story
 
-PAIRS = 12
-"""Pairs of columns in the table of holes that go together."""
 _STATUS = {"scored": "scored", "dropped": "dropped", "skipped": "skipped", "failed": "failed"}
-
-
-def pattern_grid(found: Counted, limit: int) -> Grid | None:
-    """The most frequent patterns in words."""
-    if not found.missing.any():
-        return None
-    shown = found.patterns
-    rows = [
-        [
-            Entry(listed([found.names[int(place)] for place in np.flatnonzero(members)]) or "nothing"),
-            Entry(f"{members.sum():,}", value=float(members.sum())),
-            Entry(f"{count:,}", value=float(count)),
-            Entry(share_text(count / found.n_rows), value=count / found.n_rows),
-        ]
-        for members, count in zip(shown.members[:limit], shown.counts[:limit], strict=True)
-    ]
-    columns = [
-        Column("missing together", number=False, prose=True),
-        Column("columns"),
-        Column("rows"),
-        Column("share"),
-    ]
-    told = share_text(shown.counts[:limit].sum() / found.n_rows)
-    detail = f"{len(rows)} of {len(shown.counts):,}, with {told} of the rows"
-    return Grid("Patterns of holes", columns, rows, detail=detail)
-
-
-def pair_grid(found: Counted) -> Grid | None:
-    """Pairs of columns whose holes go together, or avoid each other, the strongest first."""
-    chosen, both = found.paired
-    phi = holes.correlation(both, found.n_rows)
-    pairs = [
-        (abs(phi[i, j]), i, j)
-        for i in range(len(chosen))
-        for j in range(i + 1, len(chosen))
-        if np.isfinite(phi[i, j])
-    ]
-    if not pairs:
-        return None
-    pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
-    rows = []
-    for _, i, j in pairs[:PAIRS]:
-        by_chance = both[i, i] * both[j, j] / found.n_rows
-        rows.append(
-            [
-                Entry(found.names[int(chosen[i])]),
-                Entry(found.names[int(chosen[j])]),
-                Entry(f"{both[i, j]:,}", value=float(both[i, j])),
-                Entry(f"{by_chance:,.0f}" if by_chance >= 10 else f"{by_chance:.2g}", value=float(by_chance)),
-                Entry(f"{phi[i, j]:.2f}".replace("-", "−"), value=float(phi[i, j])),
-            ]
-        )
-    columns = [
-        Column("column", number=False),
-        Column("and", number=False),
-        Column("rows that miss both"),
-        Column(
-            "by chance",
-            explanation="so many rows would miss both if the two had nothing to do with each other",
-        ),
-        Column(
-            "correlation", explanation="1: always together; 0: as chance has it; negative: seldom together"
-        ),
-    ]
-    return Grid(
-        "Columns missing together", columns, rows, detail=f"{len(rows)} of {counted(len(pairs), 'pair')}"
-    )
 
 
 def column_grid(found: Counted) -> Grid:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.canvas import GREY, INK, LINE, PAPER, QUIET, SERIES
-from analysis.drawing import LETTER, WIDTH, About, Drawing, Scale
+from analysis.drawing import WIDTH, About, Drawing, Scale
 from analysis.filled_words import share_text
 from analysis.holes import Patterns
 from analysis.schema import cut, each
@@ -19,6 +19,8 @@ OBSERVED, FILLED = SERIES["--series-1"], SERIES["--series-2"]
 
 SHADES = 6
 """Steps of a share missing that are told apart."""
+LETTER = 7.4
+"""Pixels of a letter, of the widest sans serif that a reader may have."""
 LEANING = 55
 """Degrees by which names above a matrix lean."""
 

@@ -84,6 +84,22 @@ def listed(names: Sequence[str], limit: int = NAMED) -> str:
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"
 
 
+def chance(found: Counted) -> str:
+    """Whether the table shows that its holes do not come by pure chance."""
+    if not found.missing.any():
+        return ""
+    if not found.companions:
+        return (
+            "No column differs clearly between rows with and without a hole: nothing here speaks against "
+            "holes by pure chance, which still does not prove it."
+        )
+    holed = listed(list(dict.fromkeys(found.names[one.hole] for one in found.companions)))
+    return (
+        f"Not by pure chance: rows with a hole in {holed} differ in other columns, which methods make "
+        "use of. Whether values are also missing because of what they are, no table can show."
+    )
+
+
 def facts(found: Counted) -> list[tuple[str, str]]:
     """Pairs of a name and a number of the table as it came."""
     whole = int(found.n_rows - found.mask.any(axis=1).sum())
@@ -93,7 +109,7 @@ def facts(found: Counted) -> list[tuple[str, str]]:
         ("columns", f"{found.mask.shape[1]:,}, {int((found.missing > 0).sum()):,} with holes"),
         ("missing entries", f"{total:,} ({share_text(total / max(found.mask.size, 1))})"),
         ("rows without a hole", f"{whole:,} ({share_text(whole / max(found.n_rows, 1))})"),
-        ("patterns of holes", f"{len(found.patterns.counts):,}"),
+        ("patterns", f"{len(found.patterns.counts):,}"),
         ("time", duration(found.story.seconds)),
     ]
 

@@ -12,10 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis import holes
+from analysis.companions import Companion, companions
 from analysis.contrast import Contrast, contrast
 
 Places = NDArray[np.intp]
 """Positions of columns in the table."""
+HOLED = 60
+"""Columns whose holes are looked at one by one, at most: those with the most."""
 PAIRED = 18
 """Columns whose holes are set against each other, at most."""
 
@@ -130,6 +133,12 @@ class Counted:
         chosen = chosen[self.missing[chosen] < self.n_rows]
         chosen = np.sort(chosen[np.argsort(-self.missing[chosen], kind="stable")[:PAIRED]])
         return chosen, holes.both(self.mask[:, chosen])
+
+    @cached_property
+    def companions(self) -> list[Companion]:
+        """Observed values that differ where a column is missing, the clearest first."""
+        roles = [str(role) for role in self.story.columns["role"]]
+        return companions(self.story.before, roles, self.mask, self.most_missing(HOLED).tolist())
 
     @cached_property
     def contrasts(self) -> list[Contrast]:
