@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.ablations import ablation
     from analysis.averages import cells
+    from analysis.breakdowns import breakdown
     from analysis.comparison import blocks, compare, within_table
     from analysis.cost import costs
     from analysis.published import beside
@@ -32,6 +33,7 @@ _HOMES = {
     "paper_table": "tables",
     "leaderboard": "ranking",
     "ablation": "ablations",
+    "breakdown": "breakdowns",
     "blocks": "comparison",
     "compare": "comparison",
     "within_table": "comparison",
@@ -46,6 +48,7 @@ __all__ = [
     "ablation",
     "beside",
     "blocks",
+    "breakdown",
     "cells",
     "compare",
     "costs",
