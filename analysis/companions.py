@@ -2,8 +2,8 @@
 
 For each column with holes, rows where it is missing are set against rows where it is there, in what the other
 columns hold. A number or date is compared by ranks, as in the test of Mann and Whitney: how often a row with
-the hole has the higher value of two; a category by the level whose share differs most. What is found here a method can
-make use of (values missing at random); what the missing values themselves do is nowhere to be seen.
+the hole has the higher value of two; a category by the level whose share differs most. What is found here
+methods can make use of (values missing at random); what the missing values themselves do, no table shows.
 """
 
 from __future__ import annotations

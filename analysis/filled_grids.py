@@ -15,12 +15,13 @@ from analysis.grid import Column, Entry, Grid
 from analysis.schema import cut, each, percent
 from analysis.story import Counted, Story
 
+KINDS = "What a column was wrongly taken for is put right by --kind COLUMN=ROLE."
 _STATUS = {"scored": "scored", "dropped": "dropped", "skipped": "skipped", "failed": "failed"}
 
 
 def column_grid(found: Counted) -> Grid:
     """What each column was taken for, and what was done with it."""
-    rows = []
+    rows, marked = [], "markers" in found.story.columns and found.story.columns["markers"].any()
     for place, row in enumerate(each(found.story.columns)):
         missing, left = int(found.missing[place]), int(found.left[place])
         filled = missing - left
@@ -35,6 +36,7 @@ def column_grid(found: Counted) -> Grid:
                 Entry(found.names[place]),
                 Entry(str(row.role)),
                 Entry(str(row.reason)),
+                *([Entry(str(row.markers or ""))] if marked else []),
                 Entry(f"{missing:,}", value=float(missing)),
                 Entry(share_text(missing / max(found.n_rows, 1)), value=missing / max(found.n_rows, 1)),
                 Entry(done, mark="alarm" if left else ""),
@@ -44,11 +46,12 @@ def column_grid(found: Counted) -> Grid:
         Column("column", number=False),
         Column("taken for", number=False),
         Column("because", number=False, prose=True),
+        *([Column("holes written as", number=False, prose=True)] if marked else []),
         Column("missing"),
         Column("share"),
         Column("done", number=False),
     ]
-    return Grid("Columns of the table", columns, rows)
+    return Grid("Columns of the table", columns, rows, remarks=[KINDS])
 
 
 def labelled_board(board: pd.DataFrame) -> pd.DataFrame:

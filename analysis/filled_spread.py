@@ -18,6 +18,7 @@ from analysis.grid import Column, Entry, Grid
 from analysis.schema import counted, cut, each
 from analysis.story import Counted
 
+DAY = 86_400e9  # nanoseconds
 WIDEST = 20
 """Entries in a table, the widest first."""
 
@@ -78,7 +79,7 @@ def widest_numbers(found: Counted) -> Grid | None:
         Column("row", number=False),
         Column("column", number=False),
         Column("filled with"),
-        Column("draws from", explanation="the interval that holds most draws, as the spread file says"),
+        Column("90\u202f% of the draws", explanation="from the 5 % to the 95 % quantile"),
         Column("spread", explanation="standard deviation of the draws, in the column's own units"),
         Column("to SD", explanation="divided by the standard deviation of the column's observed values"),
     ]
@@ -118,7 +119,8 @@ def _columns(found: Counted) -> Iterator[tuple[Contrast, pd.DataFrame]]:
         if shown.name not in places:
             continue
         part = spread.iloc[places[shown.name]]
-        plain = _plain(part["spread"])
+        plain = pd.to_numeric(part["spread"], errors="coerce").astype(float)
+        plain *= DAY if shown.kind == "date" else 1.0
         deviation = shown.deviations[0]
         scale = 1.0 if shown.kind == "category" else deviation if deviation > 0 else np.nan
         yield shown, part.assign(plain=plain, relative=plain / scale)
@@ -140,15 +142,6 @@ def _top(found: Counted, *, category: bool) -> pd.DataFrame:
 def _detail(found: Counted, top: pd.DataFrame, *, category: bool) -> str:
     total = sum(len(part) for shown, part in _columns(found) if (shown.kind == "category") == category)
     return f"{len(top)} of {counted(total, 'filled entry', 'filled entries')}"
-
-
-def _plain(spread: pd.Series) -> pd.Series:
-    """Spreads as numbers, of dates as nanoseconds."""
-    if pd.api.types.is_object_dtype(spread.dtype) and spread.map(lambda x: isinstance(x, pd.Timedelta)).all():
-        spread = pd.to_timedelta(spread)
-    if pd.api.types.is_timedelta64_dtype(spread.dtype):
-        return spread.astype("timedelta64[ns]").astype("int64").astype(float)
-    return pd.to_numeric(spread, errors="coerce").astype(float)
 
 
 def _value(value: Any, kind: str) -> str:

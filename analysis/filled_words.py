@@ -10,6 +10,8 @@ import numpy as np
 from analysis.schema import counted, percent
 from analysis.story import Counted, Story
 
+SAID = 12
+"""Notes at the head of the page."""
 NAMED = 6
 """Columns named one by one in a sentence or a cell."""
 
@@ -59,19 +61,12 @@ def _probability(sure: float) -> str:
 def caveats(found: Counted) -> list[str]:
     """What a reader must bear in mind, the run's own warnings first."""
     story, told = found.story, list(found.story.warnings)
-    kept = [
-        f"{name} ({role})"
-        for name, role, left in zip(found.names, story.columns["role"], found.left, strict=True)
-        if left
-    ]
-    if kept:
-        told.append(f"Left with their holes: {listed(kept)}.")
     if story.spread is None and found.left.sum() < found.missing.sum():
         told.append(
             "One imputation says nothing of its own uncertainty: standard errors worked out from it are too "
             "small. Several, by --samples, do."
         )
-    return told
+    return told if len(told) <= SAID else [*told[:SAID], f"and {len(told) - SAID:,} more notes of this kind"]
 
 
 def listed(names: Sequence[str], limit: int = NAMED) -> str:

@@ -38,7 +38,8 @@ class Story:
     method, why
         What filled the table, and one sentence on why it was taken; the sentence may be empty.
     columns
-        One row a column, in the table's order: ``name``, ``role``, ``reason``, ``n_missing``.
+        One row a column, in the table's order: ``name``, ``role``, ``reason``, ``n_missing``, and ``markers``
+        (what stood for a hole, in words) where that is known.
     before, after
         The table with its holes as nulls, and filled; of equal shape.
     board
@@ -48,9 +49,10 @@ class Story:
         ``metric`` in words, ``sure`` (probability that the chosen one is the best), ``hidden`` (what was
         hidden to find out); None without a choice.
     spread
-        One row a filled entry: ``row`` (index label), ``column``, ``value``, ``spread``, ``low``, ``high``,
-        in the column's own units; for a category ``spread`` is the share of draws that disagree. None for
-        one imputation.
+        One row a filled entry: ``row`` (index label), ``column``, ``value``, ``spread`` (standard deviation
+        of the draws; of a category the share of draws that disagree), ``low`` and ``high`` (5 % and 95 %
+        quantile of the draws), in the column's own units, the spread of a date in days. None for one
+        imputation.
     versions
         Name -> version.
     warnings
