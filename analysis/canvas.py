@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -98,45 +96,6 @@ def sheet(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of one set of axes, in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
-
-
-def name_points(axes: Axes, xs: pd.Series, ys: pd.Series, names: pd.Series) -> None:
-    """Write each name right of its point, or left, above or below where that place is taken."""
-    assert isinstance(axes.figure, Figure)
-    size = np.array(axes.figure.get_size_inches()) - 0.8  # of the axes, about, in inches
-    low = np.array([np.log10(axes.get_xlim()[0]), axes.get_ylim()[0]])
-    span = np.array([np.log10(axes.get_xlim()[1]), axes.get_ylim()[1]]) - low
-    points = (np.column_stack([np.log10(xs), ys]) - low) / span * size
-    gap, height = 0.1, 0.17
-    taken = [(x - gap, y - gap, x + gap, y + gap) for x, y in points]  # left, bottom, right, top
-    for (x, y), seconds, error, name in zip(points, xs, ys, names, strict=True):
-        width = 0.078 * len(name)
-        places = {
-            ("left", "center"): (gap, -height / 2),
-            ("right", "center"): (-gap - width, -height / 2),
-            ("center", "bottom"): (-width / 2, gap),
-            ("center", "top"): (-width / 2, -gap - height),
-        }
-        boxes = {
-            aligned: (x + dx, y + dy, x + dx + width, y + dy + height) for aligned, (dx, dy) in places.items()
-        }
-        free = (
-            aligned
-            for aligned, box in boxes.items()
-            if box[0] > 0 and box[2] < size[0] and not any(_overlap(box, other) for other in taken)
-        )
-        across, down = next(free, ("left", "center"))
-        taken.append(boxes[across, down])
-        shift = {"left": (8, 0), "right": (-8, 0)}.get(across, (0, 8 if down == "bottom" else -8))
-        axes.annotate(
-            name, (seconds, error), xytext=shift, textcoords="offset points", ha=across, va=down,
-            fontsize=9.5, color=INK,
-        )  # fmt: skip
-
-
-def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two boxes (left, bottom, right, top) share ground."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def svg(figure: Figure, name: str, title: str, description: str) -> str:

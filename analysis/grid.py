@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from markupsafe import Markup, escape
 from rich.table import Table as RichTable
@@ -31,6 +32,8 @@ class Entry:
         ``"best"``, ``"second"``, ``"alarm"`` or ``""``.
     note
         What a reader must know about this cell; it becomes a footnote.
+    method, dataset
+        What the cell's row is about, for the page to show and hide it by.
     """
 
     text: str
@@ -38,6 +41,8 @@ class Entry:
     value: float | None = None
     mark: str = ""
     note: str = ""
+    method: str = ""
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,13 +50,15 @@ class Column:
     """A column's heading.
 
     Numbers are set right, text left and on one line, unless it is `prose`, which may run over several.
-    `explanation` is shown on hovering in HTML.
+    `explanation` is shown on hovering in HTML; `dataset` is the one that the column is about, for the page to
+    show and hide it by.
     """
 
     title: str
     number: bool = True
     explanation: str = ""
     prose: bool = False
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,21 +76,25 @@ class Grid:
         """The distinct notes of the cells, in reading order."""
         return list(dict.fromkeys(entry.note for row in self.rows for entry in row if entry.note))
 
-    def letter(self, note: str) -> str:
-        """The footnote mark of a note: a, b, ... z, aa, ab, ...; empty without a note."""
-        if not note:
-            return ""
-        number, letters = self.notes.index(note) + 1, ""
-        while number:
-            number, rest = divmod(number - 1, 26)
-            letters = chr(ord("a") + rest) + letters
-        return letters
+    @cached_property
+    def letters(self) -> dict[str, str]:
+        """Note -> its mark: a, b, ... z, aa, ab, ...; the empty note has the empty mark."""
+        return {"": ""} | {note: _letter(number) for number, note in enumerate(self.notes, 1)}
 
     def footnotes(self) -> list[tuple[str, str]]:
         """Pairs of mark and note."""
-        return [(self.letter(note), note) for note in self.notes]
+        return [(letter, note) for note, letter in self.letters.items() if note]
 
 
+def _letter(number: int) -> str:
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return letters
+
+
+_WRAPPED = {"best": "<strong>{}</strong>", "second": "<u>{}</u>"}
 _DENSE = 7  # with so many columns of numbers a page has no room for means and spreads side by side
 
 
@@ -94,7 +105,7 @@ def markdown(grid: Grid) -> str:
         text = markdown_text(entry.text)
         wrapped = {"best": f"**{text}**", "second": f"<ins>{text}</ins>"}.get(entry.mark, text)
         spread = f" {markdown_text(entry.spread)}" if entry.spread else ""
-        mark = f"<sup>{grid.letter(entry.note)}</sup>" if entry.note else ""
+        mark = f"<sup>{grid.letters[entry.note]}</sup>" if entry.note else ""
         return f"{wrapped}{spread}{mark}"
 
     detail = f": {markdown_text(grid.detail)}" if grid.detail else ""
@@ -120,65 +131,55 @@ def html(grid: Grid, *, identifier: str, sortable: bool = True) -> Markup:
         Whether the page's script may offer to sort it.
     """
 
-    def cell(entry: Entry, column: Column, first: bool) -> Markup:
-        text: str | Markup = escape(entry.text)
-        text = {"best": Markup("<strong>{}</strong>"), "second": Markup("<u>{}</u>")}.get(
-            entry.mark, Markup("{}")
-        ).format(text)
-        spread = Markup(' <span class="spread">{}</span>').format(entry.spread) if entry.spread else ""
-        letter = grid.letter(entry.note)
-        mark = (
-            Markup('<sup><a href="#{0}-{1}" aria-label="note {1}">{1}</a></sup>').format(identifier, letter)
-            if letter
-            else ""
-        )
-        kinds = " ".join(
-            filter(None, ["number" if column.number else "", "prose" if column.prose else "", entry.mark])
-        )
-        attributes = Markup(' class="{}"').format(kinds) if kinds else Markup("")
-        if entry.value is not None:
-            attributes += Markup(' data-sort="{}"').format(f"{entry.value:.12g}")
-        tag = Markup('th scope="row"') if first else Markup("td")
-        return Markup("<{}{}>{}{}{}</{}>").format(
-            tag, attributes, text, mark, spread, Markup("th" if first else "td")
-        )
+    def cell(entry: Entry, column: Column, tag: str) -> str:
+        text = _WRAPPED.get(entry.mark, "{}").format(escape(entry.text))
+        if entry.note:
+            letter = grid.letters[entry.note]
+            text += f'<sup><a href="#{identifier}-{letter}" aria-label="note {letter}">{letter}</a></sup>'
+        if entry.spread:
+            text += f' <span class="spread">{escape(entry.spread)}</span>'
+        named = ("number" if column.number else "", "prose" if column.prose else "", entry.mark)
+        kinds = " ".join(filter(None, named))
+        attributes = f' class="{kinds}"' if kinds else ""
+        attributes += f' data-sort="{entry.value:.12g}"' if entry.value is not None else ""
+        return f"<{tag}{attributes}>{text}</{tag.partition(' ')[0]}>"
 
-    head = Markup("").join(
-        Markup('<th scope="col"{}{}>{}</th>').format(
-            Markup(' class="number"') if column.number else "",
-            Markup(' title="{}"').format(column.explanation) if column.explanation else "",
-            column.title,
+    def heading(column: Column) -> str:
+        attributes = ' class="number"' if column.number else ""
+        attributes += f' title="{escape(column.explanation)}"' if column.explanation else ""
+        attributes += f' data-dataset="{escape(column.dataset)}"' if column.dataset else ""
+        return f'<th scope="col"{attributes}>{escape(column.title)}</th>'
+
+    tags = ['th scope="row"'] + ["td"] * (len(grid.columns) - 1)
+    body = []
+    for row in grid.rows:
+        about = {"method": [entry.method for entry in row], "dataset": [entry.dataset for entry in row]}
+        told = {name: next(filter(None, named), "") for name, named in about.items()}
+        opened = "".join(f' data-{name}="{escape(value)}"' for name, value in told.items() if value)
+        body.append(
+            f"<tr{opened}>"
+            + "".join(cell(*told) for told in zip(row, grid.columns, tags, strict=True))
+            + "</tr>"
         )
-        for column in grid.columns
-    )
-    body = Markup("\n").join(
-        Markup("<tr>{}</tr>").format(
-            Markup("").join(
-                cell(entry, column, index == 0)
-                for index, (entry, column) in enumerate(zip(row, grid.columns, strict=True))
-            )
-        )
-        for row in grid.rows
-    )
+    identifier = str(escape(identifier))
     notes = [
-        Markup('<li id="{0}-{1}"><span class="letter">{1}</span> {2}</li>').format(identifier, letter, note)
+        f'<li id="{identifier}-{letter}"><span class="letter">{letter}</span> {escape(note)}</li>'
         for letter, note in grid.footnotes()
     ]
-    notes += [Markup("<li>{}</li>").format(remark) for remark in grid.remarks]
-    below = Markup('\n<ul class="notes">{}</ul>').format(Markup("").join(notes)) if notes else ""
+    notes += [f"<li>{escape(remark)}</li>" for remark in grid.remarks]
+    dense = " dense" if sum(column.number for column in grid.columns) >= _DENSE else ""
+    detail = f" <span>{escape(grid.detail)}</span>" if grid.detail else ""
+    # Safe: every text above went through `escape`.
     return Markup(
-        '<div class="table{wide}"><div class="scroll" tabindex="0" role="region" aria-labelledby="{id}">'
-        '<table{sortable}><caption id="{id}">{caption}{detail}</caption>\n<thead><tr>{head}</tr></thead>\n'
-        "<tbody>\n{body}\n</tbody></table></div>{below}</div>"
-    ).format(
-        wide=" dense" if sum(column.number for column in grid.columns) >= _DENSE else "",
-        id=identifier,
-        sortable=Markup(" data-sortable") if sortable else "",
-        caption=grid.caption,
-        detail=Markup(" <span>{}</span>").format(grid.detail) if grid.detail else "",
-        head=head,
-        body=body,
-        below=below,
+        f'<div class="table{dense}"><div class="scroll" tabindex="0" role="region" '
+        f'aria-labelledby="{identifier}"><table{" data-sortable" if sortable else ""}>'
+        f'<caption id="{identifier}">{escape(grid.caption)}{detail}</caption>\n'
+        f"<thead><tr>{''.join(map(heading, grid.columns))}</tr></thead>\n"
+        "<tbody>\n"
+        + "\n".join(body)
+        + "\n</tbody></table></div>"
+        + (f'\n<ul class="notes">{"".join(notes)}</ul>' if notes else "")
+        + "</div>"
     )
 
 
@@ -189,7 +190,7 @@ def latex(grid: Grid) -> str:
         text = _latex(entry.text)
         wrapped = {"best": rf"\textbf{{{text}}}", "second": rf"\underline{{{text}}}"}.get(entry.mark, text)
         spread = rf" {{\scriptsize {_latex(entry.spread)}}}" if entry.spread else ""
-        mark = rf"\textsuperscript{{{grid.letter(entry.note)}}}" if entry.note else ""
+        mark = rf"\textsuperscript{{{grid.letters[entry.note]}}}" if entry.note else ""
         return f"{wrapped}{spread}{mark}"
 
     rows = [" & ".join(_latex(column.title) for column in grid.columns)]
@@ -236,7 +237,7 @@ def terminal(grid: Grid) -> RichTable:
                 Text.assemble(
                     (entry.text, styles.get(entry.mark, "")),
                     (f" {entry.spread}" if entry.spread else "", "dim"),
-                    (f" {grid.letter(entry.note)}" if entry.note else "", "dim"),
+                    (f" {grid.letters[entry.note]}" if entry.note else "", "dim"),
                 )
                 for entry in row
             )

@@ -1,9 +1,7 @@
-"""What ran, what failed, which holes were really made, who did best, and the fingerprint of it all."""
+"""What ran, what failed, which holes were really made, who did best, and what to bear in mind."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,6 @@ import pandas as pd
 
 from analysis.records import labelled
 from analysis.schema import (
-    IDENTITY,
     METRICS,
     OFF_TARGET,
     SPLITS,
@@ -116,9 +113,9 @@ def failures(records: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``label, status, error, trials, where, trace``: the number of trials of a method that ended the same
-        way with the same error (its first line), most frequent first; the problems they were; and the whole
-        text of the first of them.
+        ``label, status, error, trials, where, trace, trial_key``: the number of trials of a method that ended
+        the same way with the same error (its first line), most frequent first; the problems they were; and
+        the whole text and the key of the first of them.
     """
     bad = labelled(records)
     bad = bad[bad["status"].ne("ok")].drop_duplicates("trial_key")
@@ -135,26 +132,33 @@ def failures(records: pd.DataFrame) -> pd.DataFrame:
         trials=("trial_key", "size"),
         where=("where", lambda where: ", ".join(sorted(set(where)))),
         trace=("trace", "first"),
+        trial_key=("trial_key", "first"),
     )
     return table.reset_index().sort_values(["trials", "label", "error"], ascending=[False, True, True])
 
 
-def results_hash(records: pd.DataFrame) -> str:
-    """A fingerprint of the results alone.
+_ALWAYS = ("mae", "rmse", "wasserstein", "accuracy")
+"""Scores that every sweep asks for."""
 
-    SHA-256 over what was asked and what came out: identity, status, masks and scores of every row. Times,
-    machines, attempts, error texts and the order of the rows leave it as it is; any score that moves changes
-    it.
-    """
-    told = [*IDENTITY, "status", "n_missing", "mask_hash", *METRICS]
-    known = records[told].notna().to_numpy()
-    table = records[told].astype(object).to_numpy()
-    lines = sorted(
-        # what is null is left out, so that a score that did not exist yet changes nothing
-        json.dumps({name: _plain(value) for name, value, there in zip(told, row, at, strict=True) if there})
-        for row, at in zip(table, known, strict=True)
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+def empty_metrics(records: pd.DataFrame) -> list[str]:
+    """Which scores no row has, and why, in sentences."""
+    empty = [key for key in METRICS if records[key].isna().all()]
+    if not records["status"].eq("ok").any():
+        return ["No score can be shown: no trial succeeded."]
+    told = []
+    for key in (key for key in _ALWAYS if key in empty):
+        notes: Any = records[f"{key}_note"].dropna().unique() if f"{key}_note" in records else []
+        kind = "categories" if key == "accuracy" else "numbers"
+        why = "; ".join(sorted(map(str, notes))) or f"in these tables no {kind} were hidden"
+        told.append(f"No row has {METRICS[key].title}: {why}.")
+    rest = [METRICS[key].title for key in empty if key not in _ALWAYS]
+    if rest:
+        told.append(
+            f"Null throughout: {', '.join(rest)}. A sweep asks for these with --scores, and some apply only "
+            "to methods that give draws or to tables with a target."
+        )
+    return told
 
 
 def verdict(board: pd.DataFrame, records: pd.DataFrame) -> str:
@@ -240,6 +244,12 @@ def caveats(
                 f"MAE favours a typical value, not a faithful distribution: by Wasserstein cost "
                 f"{faithful['label']} comes first."
             )
+    schemas = sorted(records["schema_version"].dropna().unique())
+    if len(schemas) > 1:
+        told = " and ".join(f"{version:g}" for version in schemas)
+        found.append(
+            f"Records of schema versions {told} stand side by side; what an older one lacks is missing."
+        )
     shares = realised(records)
     off = shares[shares["off"]]
     if len(off):
@@ -282,7 +292,3 @@ def _against(relative: float) -> str:
 def _told(row: pd.Series) -> str:
     against = _against(row["relative_error"]) if row["method"] != "mean" else ""
     return f" ({against})" if against else ""
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value

@@ -22,8 +22,8 @@ from rich.text import Text
 from analysis import grid as render
 from analysis import search_plots as plots
 from analysis.grid import Column, Entry, Grid
+from analysis.page import environment, flat, write_whole
 from analysis.records import NoRecordsError
-from analysis.report import _environment, _flat, _write_whole
 from analysis.schema import (
     STATUSES,
     Metric,
@@ -195,8 +195,8 @@ def compose(history: pd.DataFrame, manifest: Mapping[str, Any]) -> tuple[Page, d
         failures=_failures(found),
         importance=_importance_grid(shares),
         command=str(manifest.get("command") or ""),
-        versions=_flat(manifest.get("versions")),
-        machine=_flat(manifest.get("machine")),
+        versions=flat(manifest.get("versions")),
+        machine=flat(manifest.get("machine")),
         has_best=chosen is not None,
     )
     number = int(chosen["number"]) if chosen else None
@@ -270,9 +270,9 @@ def write(directory: str | Path) -> list[Path]:
     page, figures = compose(*load(folder))
     written = []
     for form in ("html", "md"):
-        template = _environment(autoescape=form == "html").get_template(f"search.{form}.j2")
+        template = environment(autoescape=form == "html").get_template(f"search.{form}.j2")
         path = folder / f"search.{form}"
-        _write_whole(path, template.render(page=page, figures=figures))
+        write_whole(path, template.render(page=page, figures=figures))
         written.append(path)
     return written
 

@@ -1,4 +1,4 @@
-"""The report's own tables: which holes were made, what is published, what failed, who took part."""
+"""The report's own tables: which holes were made, what is published, how factors vary, who took part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from analysis.published import SOURCES
 from analysis.schema import (
     METRICS,
     SPLITS,
-    STATUSES,
     Metric,
     counted,
     cut,
@@ -67,7 +66,7 @@ def data_grid(records: pd.DataFrame, manifest: Mapping[str, Any]) -> Grid:
     for dataset, n_rows, n_columns in each(sizes.reset_index()):
         short = about.get(str(dataset), {}).get("short")
         name = f"{dataset} ({short})" if short else str(dataset)
-        row = [Entry(name), _whole(n_rows), _whole(n_columns)]
+        row = [Entry(name, dataset=str(dataset)), _whole(n_rows), _whole(n_columns)]
         for column in columns:
             found = by_place.get((dataset, *column))
             if found is None:
@@ -121,7 +120,7 @@ def _published_grid(
         ]
         named = f"{row.label} ({row.published_method})" if row.published_method in _AMBIGUOUS else row.label
         entries = [
-            Entry(named),
+            Entry(named, method=str(row.label), dataset=str(row.dataset)),
             Entry(mechanism_text(row.mechanism.partition(":")[0])),
             Entry(short.get(row.dataset, row.dataset)),
             Entry(metric.text(row.mean), spreads[0], row.mean),
@@ -209,7 +208,7 @@ def ablation_grids(table: pd.DataFrame, short: Mapping[str, str]) -> list[Grid]:
                 f"{study.title}: {metric.title} under {mechanism_text(stratum['mechanism'])}",
                 [
                     Column("arm", False),
-                    *(Column(short.get(name, name), explanation=name) for name in datasets),
+                    *(Column(short.get(name, name), explanation=name, dataset=name) for name in datasets),
                 ],
                 body,
                 tuple(remarks),
@@ -241,35 +240,6 @@ def _pairs_text(part: pd.DataFrame) -> str:
     if not pairs:
         return "no mask seed in common"
     return f"{pairs[0]} to {pairs[-1]} mask seeds" if len(pairs) > 1 else counted(int(pairs[0]), "mask seed")
-
-
-def failure_grid(records: pd.DataFrame) -> Grid:
-    """What failed, with its error."""
-    rows = overview.failures(records)
-    body = [
-        [
-            Entry(str(row.label)),
-            Entry(STATUSES.get(str(row.status), str(row.status))),
-            Entry(f"{row.trials:,}", value=float(row.trials)),
-            Entry(cut(str(row.where), 160)),
-            Entry(cut(str(row.error), 300) or "no message was recorded"),
-        ]
-        for row in each(rows)
-    ]
-    columns = [
-        Column("method", False),
-        Column("ended", False),
-        Column("trials"),
-        Column("where", False, prose=True),
-    ]
-    return Grid("Trials that did not succeed", [*columns, Column("error", False, prose=True)], body)
-
-
-def traces(records: pd.DataFrame, most: int = 20) -> list[tuple[str, str]]:
-    """Label and whole error text of the failures that say more than one line, `most` at most."""
-    rows = overview.failures(records)
-    long = rows[rows["trace"].str.len().gt(rows["error"].str.len())] if len(rows) else rows
-    return [(row.label, cut(row.trace, 20_000)) for row in each(long.head(most))]
 
 
 def method_grid(board: pd.DataFrame, manifest: Mapping[str, Any]) -> Grid | None:

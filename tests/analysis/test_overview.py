@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from made_records import frame, grid_rows, manifest, record
 
-from analysis.overview import caveats, failures, outcome, realised, results_hash, verdict
+from analysis.fingerprint import results_hash
+from analysis.overview import caveats, failures, outcome, realised, verdict
 from analysis.ranking import leaderboard
 
 
