@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.averages import cells
 from analysis.grid import Column, Entry, Grid
 from analysis.records import labelled
 from analysis.schema import CELL, counted, find_metric
-from analysis.tables import cells
 
 BASELINE = "mean"
 """The method that errors are given relative to: filling with the observed column mean."""
@@ -165,7 +165,7 @@ def leaderboard_grid(board: pd.DataFrame) -> Grid:
         )
         body.append(
             [
-                Entry(row["label"]),
+                Entry(row["label"], method=row["label"]),
                 entry(row, "average_rank", "{:.2f}", no_rank),
                 entry(row, "wins", "{:d}", no_rank),
                 entry(row, "relative_error", "{:.2f}", no_base),

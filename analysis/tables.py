@@ -1,94 +1,17 @@
-"""Scores averaged the right way, and tables in the style of the papers.
-
-A *cell* is one imputation problem: a dataset under one mechanism and ratio, in one protocol and split. Mask
-seeds are repetitions inside a cell: they are averaged there and never counted as problems of their own.
-"""
+"""Tables in the style of the papers: methods down, datasets across, best and second, stars."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
+from analysis.averages import cells, strata
+from analysis.comparison import within_table
 from analysis.grid import Column, Entry, Grid
 from analysis.records import labelled
-from analysis.schema import (
-    CELL,
-    SPLITS,
-    STATUSES,
-    STRATUM,
-    counted,
-    each,
-    find_metric,
-    mechanism_order,
-    mechanism_text,
-    ratio_text,
-)
+from analysis.schema import SPLITS, STRATUM, counted, each, find_metric, mechanism_text, ratio_text
+from analysis.significance import LEVEL
 
-
-def cells(records: pd.DataFrame, metric: str = "mae") -> pd.DataFrame:
-    """One score for each cell and method: the mean over mask seeds, and all that is missing from it.
-
-    Parameters
-    ----------
-    records
-        Rows as `analysis.load` gives them.
-    metric
-        A key of `analysis.schema.METRICS`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each cell and label that has a record:
-
-        - ``protocol, split, dataset, mechanism, ratio``: the cell;
-        - ``label, method``: who;
-        - ``mean, std``: over mask seeds, ``std`` with ddof 1 and so null for one seed; null without any
-          value;
-        - ``n``: mask seeds with a value; ``n_expected``: mask seeds that any method has a record of in the
-          cell;
-        - ``n_failed``: trials that failed; ``n_null``: trials that succeeded without this score;
-        - ``complete``: whether every expected mask seed has a value;
-        - ``note``: why the score is not complete, in words; empty where it is.
-
-    Raises
-    ------
-    ValueError
-        If there is no such metric.
-    """
-    chosen = find_metric(metric)
-    rows = labelled(records)
-    scored = rows["status"].eq("ok") & rows[chosen.key].notna()
-    work = rows[[*CELL, "label", "method", "mask_seed"]].assign(
-        value=rows[chosen.key].where(scored),
-        scored=scored,
-        failed=rows["status"].ne("ok"),
-        null=rows["status"].eq("ok") & rows[chosen.key].isna(),
-    )
-    result = (
-        work.groupby([*CELL, "label", "method"], dropna=False, sort=True)
-        .agg(
-            mean=("value", "mean"),
-            std=("value", "std"),
-            n=("scored", "sum"),
-            n_failed=("failed", "sum"),
-            n_null=("null", "sum"),
-        )
-        .reset_index()
-    )
-    expected = work.groupby(CELL, dropna=False)["mask_seed"].nunique().rename("n_expected").reset_index()
-    result = result.merge(expected, on=CELL, how="left")
-    result["complete"] = result["n"].ge(result["n_expected"]) & result["n"].gt(0)
-    result["note"] = _notes(rows, result, chosen.key)
-    ordered = ["mean", "std", "n", "n_expected", "n_failed", "n_null", "complete", "note"]
-    return result[[*CELL, "label", "method", *ordered]]
-
-
-def strata(records: pd.DataFrame) -> list[dict[str, Any]]:
-    """The (protocol, split, mechanism, ratio) that occur, each as a dict that `paper_table` takes."""
-    found = records[STRATUM].drop_duplicates().sort_values(STRATUM).to_dict("records")
-    found.sort(key=lambda row: mechanism_order(row["mechanism"]))
-    return [{str(key): value for key, value in row.items()} for row in found]
+__all__ = ["cells", "paper_table", "strata"]
 
 
 def paper_table(
@@ -101,6 +24,7 @@ def paper_table(
     split: str | None = None,
     order: list[str] | None = None,
     short: dict[str, str] | None = None,
+    reference: str | None = None,
 ) -> Grid:
     """Methods down, datasets across, mean ± standard deviation over mask seeds.
 
@@ -122,11 +46,15 @@ def paper_table(
         Labels in the order of the rows; those it does not name follow, by name.
     short
         Headings for datasets; those it does not name stand as they are.
+    reference
+        A label. Where it is better than another on a dataset by the paired t-test over mask seeds
+        (`analysis.within_table`), the other's entry has a star, as in NewImp's table.
 
     Raises
     ------
     ValueError
-        If nothing matches, or `ratio`, `protocol` or `split` is left out where the records hold several.
+        If nothing matches, no record has the label `reference`, or `ratio`, `protocol` or `split` is left out
+        where the records hold several.
     """
     chosen = find_metric(metric)
     asked = {"protocol": protocol, "split": split, "mechanism": mechanism, "ratio": ratio}
@@ -147,10 +75,11 @@ def paper_table(
     names.sort(key=lambda label: (rank.get(label, len(rank)), label))
 
     marks = _marks(scores, chosen.key)
+    starred, remarks = _stars(rows, reference, chosen.key)
     by_place = {(row.label, row.dataset): row for row in each(scores)}
     body = []
     for name in names:
-        entries = [Entry(name)]
+        entries = [Entry(name, method=name)]
         for dataset in datasets:
             row = by_place.get((name, dataset))
             if row is None:
@@ -159,7 +88,8 @@ def paper_table(
             spread = f"± {row.std * chosen.unit_scale:.{chosen.digits}f}" if pd.notna(row.std) else ""
             value = None if pd.isna(row.mean) else float(row.mean)
             mark = marks.get((name, dataset), "")
-            entries.append(Entry(chosen.text(value), spread, value, mark, str(row.note)))
+            star = "*" if (name, dataset) in starred else ""
+            entries.append(Entry(chosen.text(value) + star, spread, value, mark, str(row.note)))
         body.append(entries)
 
     seeds = sorted(scores["n_expected"].unique())
@@ -172,9 +102,23 @@ def paper_table(
         f"{ratio_text(stratum['ratio'])} asked to be missing, {split_text}, protocol {stratum['protocol']}; "
         f"{spread_text} {repeats}"
     )
-    headings = [Column((short or {}).get(name, name), explanation=name) for name in datasets]
+    headings = [Column((short or {}).get(name, name), explanation=name, dataset=name) for name in datasets]
     caption = f"{chosen.title} under {mechanism_text(stratum['mechanism'])}"
-    return Grid(caption, [Column("method", number=False), *headings], body, detail=detail)
+    return Grid(caption, [Column("method", number=False), *headings], body, remarks, detail)
+
+
+def _stars(
+    rows: pd.DataFrame, reference: str | None, key: str
+) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
+    """Which (label, dataset) the reference is better than, and the line that says by what test."""
+    if reference is None:
+        return set(), ()
+    tests = within_table(rows, reference, metric=key)
+    told = (
+        f"* {reference} is better on that table by a paired two-sided t-test over mask seeds at {LEVEL:g}, "
+        "not adjusted for the number of tests. It speaks of that one table."
+    )
+    return {(str(row.label), str(row.dataset)) for row in each(tests[tests["star"]])}, (told,)
 
 
 def _marks(scores: pd.DataFrame, key: str) -> dict[tuple[str, str], str]:
@@ -190,29 +134,3 @@ def _marks(scores: pd.DataFrame, key: str) -> dict[tuple[str, str], str]:
             for row in each(column[places == place]):
                 marks[str(row.label), str(row.dataset)] = mark
     return marks
-
-
-def _notes(rows: pd.DataFrame, result: pd.DataFrame, key: str) -> list[str]:
-    """Why each row of `result` is incomplete; the empty string where it is complete."""
-    reasons: dict[tuple[object, ...], str] = {}
-    trouble = rows[rows["status"].ne("ok") | rows[key].isna()]
-    for place, group in trouble.groupby([*CELL, "label"], dropna=False):
-        ended = group.loc[group["status"].ne("ok"), "status"].value_counts()
-        parts = [f"{count} {STATUSES.get(str(status), str(status))}" for status, count in ended.items()]
-        null = group[group["status"].eq("ok")]
-        if len(null):
-            told: Any = null[f"{key}_note"].dropna().unique() if f"{key}_note" in null else []
-            parts.append("; ".join(sorted(map(str, told))) or "this score does not apply")
-        reasons[place] = "; ".join(parts)
-    notes = []
-    for row in each(result):
-        if row.complete:
-            notes.append("")
-            continue
-        parts = [reasons.get((*row[: len(CELL)], row.label), "")]
-        absent = row.n_expected - row.n - row.n_failed - row.n_null
-        if absent > 0:
-            parts.append(f"{counted(absent, 'mask seed')} not yet run")
-        head = f"{row.n} of {counted(row.n_expected, 'mask seed')}, not ranked: " if row.n else ""
-        notes.append(head + "; ".join(filter(None, parts)))
-    return notes

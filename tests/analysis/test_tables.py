@@ -306,3 +306,24 @@ def test_a_table_reads_the_same_at_any_row_order(rows):
     shuffled = records.sample(frac=1, random_state=np.random.default_rng(0).integers(2**31))
     pd.testing.assert_frame_equal(leaderboard(records), leaderboard(shuffled))
     assert paper_table(records, mechanism="mar") == paper_table(shuffled, mechanism="mar")
+
+
+def test_a_star_where_the_reference_is_better_mask_by_mask():
+    values = {
+        ("a", "newimp"): [0.20, 0.30, 0.40],
+        ("a", "em"): [0.25, 0.35, 0.46],  # worse by .05, .05, .06: t = 16, p < .05
+        ("a", "knn"): [0.10, 0.20, 0.31],  # better, as surely: no star
+        ("a", "mice"): [0.10, 0.50, 0.40],  # worse on average, by luck
+        ("b", "newimp"): [0.2],
+        ("b", "em"): [0.4],  # one seed: no test
+    }
+    table = paper_table(scores(values), mechanism="mcar", reference="newimp")
+    texts = {row[0].text: [entry.text for entry in row[1:]] for row in table.rows}
+    assert texts["em"] == ["0.353*", "0.400"]
+    assert [text for texts_of in texts.values() for text in texts_of if "*" in text] == ["0.353*"]
+    assert table.rows[0][1].value == pytest.approx(0.353333)  # a star is no part of the number
+    assert "newimp is better on that table by a paired two-sided t-test" in table.remarks[0]
+    assert r"0.353*" in render.latex(table)
+    assert r"0.353\*" in render.markdown(table)
+    with pytest.raises(ValueError, match="no record is labelled 'gain'"):
+        paper_table(scores(values), mechanism="mcar", reference="gain")
