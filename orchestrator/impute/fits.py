@@ -45,6 +45,10 @@ MEMORY_SHARE = 0.8
 """Of the memory that is free at the start, what the workers may take together."""
 SHORTEST = 1.0
 """Seconds that a fit must have before its deadline to be started at all."""
+PATIENCE = 5.0
+"""A fit may take so many times what it was expected to, where there is time,"""
+FAIR = 1 / 3
+"""and in any case this share of the time that is left."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,8 @@ class Crew:
         jobs
             What to run.
         left
-            Seconds left for them all. A job expected to take longer is skipped; one that does is ended.
+            Seconds left for them all. A job expected to take longer is skipped; one that takes far longer
+            than expected is ended.
         heard
             Called with each outcome as it comes, in whatever order.
         """
@@ -129,8 +134,10 @@ class Crew:
                 if reason := _unaffordable(job, seconds):
                     heard(Outcome(job, "skipped", reason=reason))
                     continue
-                reference, note = self._start(job, seconds)
-                running[reference] = (job, note, time.monotonic(), seconds)
+                allowed = min(seconds, max(FAIR * seconds, PATIENCE * (job.expected or 0.0)))
+                allowed = max(SHORTEST, allowed - GRACE_SECONDS)
+                reference, note = self._start(job, allowed)
+                running[reference] = (job, note, time.monotonic(), allowed)
             if running:
                 ready, _ = ray.wait(list(running), num_returns=1)
                 for reference in ready:
@@ -142,14 +149,14 @@ class Crew:
             note.unlink(missing_ok=True)
         self._notes.rmdir()
 
-    def _start(self, job: Job, seconds: float) -> tuple[Any, Path]:
+    def _start(self, job: Job, deadline: float) -> tuple[Any, Path]:
         accelerated = methods.info(job.candidate.method).accelerated
         on_gpu = self.gpu and accelerated and job.candidate.kwargs.get("device", "auto") != "cpu"
         note = self._notes / uuid.uuid4().hex
         plain = replace(job, table=None)
         options = {"num_gpus": GPU_SHARE} if on_gpu else {}
         reference = self._remote.options(**options).remote(
-            plain, job.table, deadline=max(SHORTEST, seconds - GRACE_SECONDS), note=str(note), **self._common
+            plain, job.table, deadline=deadline, note=str(note), **self._common
         )
         return reference, note
 
@@ -162,8 +169,8 @@ class Crew:
             told = note.read_text(encoding="utf-8", errors="replace") if note.exists() else ""
             if told.startswith(PAST_MEMORY):
                 return Outcome(job, "out_of_memory", seconds=took, reason=told.strip())
-            if told or took >= allowed - GRACE_SECONDS:
-                reason = f"not done after the {took:.0f} s that were left"
+            if told or took >= allowed:
+                reason = f"not done after {took:.0f} s, the most that it could be given"
                 return Outcome(job, "timeout", seconds=took, reason=reason)
             reason = f"its worker died: {type(error).__name__}"
             return Outcome(job, "failed", seconds=took, reason=reason)

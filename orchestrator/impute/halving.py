@@ -40,7 +40,7 @@ class Result:
     board: Board
     """Of the last rung, by candidates' names."""
     rung: Rung
-    """The last; its folds are those that were scored."""
+    """The last on which one was scored, and the folds that all share."""
 
 
 def plan(shape: tuple[int, int]) -> list[Rung]:
@@ -80,21 +80,25 @@ def compete(
     RuntimeError
         If no candidate came through.
     """
-    rungs = plan(contest.frame.shape)
-    *early, last = rungs
-    pace = 1.0
+    *early, last = plan(contest.frame.shape)
+    pace, scored = 1.0, None
     for number, rung in enumerate(early):
         share = Budget((budget.left - LAST_SHARE * budget.seconds) / (len(early) - number))
         race = Race(contest, crew, number, rung, say)
         pace = _run_early(race, _still(stands), share, budget.seconds, pace)
-        race.finish(_still(stands))
+        scored = race.finish(_still(stands)) or scored
         _halve(_still(stands), rung)
-    race = Race(contest, crew, len(early), last, say)
     _refuse_costly(_still(stands), contest.frame.size, budget.seconds, pace)
+    race = Race(contest, crew, len(early), last, say)
     finalists = ranked(_still(stands))
     race.run(finalists, budget, pace, race.affordable(finalists, budget, pace))
-    board, rung = race.finish(_still(stands))
-    return Result(list(stands), board, rung)
+    scored = race.finish(_still(stands)) or scored
+    if scored is None:
+        told = "; ".join(f"{stand.candidate.name}: {stand.reason}" for stand in stands)
+        raise RuntimeError(f"no method could be scored within {budget.seconds:g} s ({told})")
+    for stand in _still(stands):
+        stand.reason = ""
+    return Result(list(stands), *scored)
 
 
 def _run_early(race: Race, stands: Sequence[Stand], share: Budget, whole: float, pace: float) -> float:

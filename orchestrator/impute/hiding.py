@@ -18,16 +18,18 @@ Mask = NDArray[np.bool_]
 """Shape (n_rows, n_columns); True is a hole."""
 
 ASSUMPTION = (
-    "Observed entries were hidden in the patterns of the table's own rows. This assumes that they are as hard "
-    "to fill as the real holes; where values are missing because of what they are, those are harder."
+    "Observed entries were hidden in the patterns of the table's own rows. This assumes that they are as "
+    "hard to fill as the real holes; where values are missing because of what they are, those are harder."
 )
 SHARE = 0.1
 """Share of the observed entries of a column that a fold hides, at most: the more, the less is what methods
 are fitted on like the table to be filled (`orchestrator.search.HIDE` has what was measured)."""
 LEAST = 20
 """Entries of a column that a fold hides at least, where the share allows it and the column has a hole."""
-MAX_TRIES = 16
-"""Rows that compete for a pattern, at most."""
+TRIES = 16
+"""Rows that compete for a pattern."""
+MAX_ROUNDS = 8
+"""How often a pattern whose row went to another one looks for a row again."""
 MAX_PATTERNS = 20_000
 """Rows whose patterns are looked at, at most."""
 
@@ -121,18 +123,22 @@ class _Draw:
 
     def lend(self, patterns: Mask, column: int | None = None) -> None:
         """Give each pattern to one of the rows left, of those that have this column where it is named."""
-        free = self._free if column is None else self._free & ~self.holes[:, column]
-        rows = self._rng.permutation(np.flatnonzero(free))
-        patterns = patterns[: len(rows)]
-        if len(patterns) == 0:
-            return
-        tries = min(MAX_TRIES, len(rows) // len(patterns))
-        rivals = rows[: tries * len(patterns)].reshape(len(patterns), tries)
-        chosen = rivals[np.arange(len(patterns)), self._misfit(rivals, patterns).argmin(axis=1)]
-        fits = self._misfit(chosen[:, None], patterns)[:, 0] < _NO_FIT
-        chosen, patterns = chosen[fits], patterns[fits]
-        self.hidden[chosen] = patterns & ~self.holes[chosen]
-        self._free[chosen] = False
+        for _ in range(MAX_ROUNDS):
+            free = np.flatnonzero(self._free if column is None else self._free & ~self.holes[:, column])
+            if free.size == 0 or len(patterns) == 0:
+                return
+            rivals = self._rng.choice(free, (len(patterns), TRIES))
+            misfit = self._misfit(rivals, patterns)
+            best = misfit.argmin(axis=1)[:, None]
+            chosen = np.take_along_axis(rivals, best, axis=1)[:, 0]
+            fits = np.take_along_axis(misfit, best, axis=1)[:, 0] < _NO_FIT
+            # of the patterns that want the same row the first one gets it, the others look again
+            first = np.zeros(len(patterns), dtype=bool)
+            first[np.unique(chosen, return_index=True)[1]] = True
+            rows, settled = chosen[first & fits], first & fits
+            self.hidden[rows] = patterns[settled] & ~self.holes[rows]
+            self._free[rows] = False
+            patterns = patterns[fits & ~first]
 
     def _misfit(self, rivals: NDArray[np.int64], patterns: Mask) -> NDArray[np.int64]:
         """Holes of each rival outside its pattern, shape of `rivals`; :data:`_NO_FIT` if it takes it not."""
@@ -148,11 +154,13 @@ class _Draw:
         return misfit
 
     def within(self, limit: NDArray[np.int64]) -> Mask:
-        """The hidden entries, of each column no more than its limit, in a random choice of the rows."""
-        hidden = self.hidden.copy()
-        for column in np.flatnonzero(hidden.sum(axis=0) > limit):
-            rows = self._rng.permutation(np.flatnonzero(hidden[:, column]))
-            hidden[rows[limit[column] :], column] = False
+        """The hidden entries of as many rows, in a random order, as keep every column within its limit."""
+        hidden, left = self.hidden.copy(), limit.copy()
+        for row in self._rng.permutation(np.flatnonzero(hidden.any(axis=1))):
+            if (hidden[row] <= left).all():
+                left -= hidden[row]
+            else:
+                hidden[row] = False
         return hidden
 
 

@@ -182,32 +182,23 @@ class Race:
         self.say(f"{self.rung.rows:,} rows: {len(stands)} methods, {folds} fold{'s' if folds > 1 else ''}")
         self.crew.run(jobs, lambda: budget.left, heard)
 
-    def finish(self, stands: Sequence[Stand]) -> tuple[Board, Rung]:
-        """Score those that came through, on the folds that they share.
-
-        Raises
-        ------
-        RuntimeError
-            If none did.
-        """
+    def finish(self, stands: Sequence[Stand]) -> tuple[Board, Rung] | None:
+        """Score those that came through, on the folds that they share; None, and no change, if none did."""
         done = {stand.candidate.name: self._values.get(stand.candidate.name, {}) for stand in stands}
         most = max(map(len, done.values()), default=0)
-        through = []
-        for stand in stands:
-            if not done[stand.candidate.name] or 2 * len(done[stand.candidate.name]) < most:
-                stand.out("skipped", stand.reason or "the budget ended before it was scored")
-            else:
-                stand.reason = ""
-                through.append(stand)
-        shared = sorted(set.intersection(*(set(done[stand.candidate.name]) for stand in through or stands)))
+        through = [stand for stand in stands if 2 * len(done[stand.candidate.name]) >= most > 0]
+        folds = [set(done[stand.candidate.name]) for stand in through]
+        shared = sorted(set.intersection(*folds)) if folds else []
         if not shared:
-            told = "; ".join(sorted({f"{stand.candidate.name}: {stand.reason}" for stand in stands}))
-            raise RuntimeError(f"no method could be scored ({told or 'all failed'}): give a larger budget")
+            return None
+        for stand in stands:
+            if stand not in through:
+                stand.out("skipped", stand.reason or "the budget ended before it was scored")
         board = self._board({stand.candidate.name: done[stand.candidate.name] for stand in through}, shared)
         for stand in through:
             name = stand.candidate.name
             stand.rung, stand.folds, stand.rows = self.number, len(shared), self.rung.rows
-            stand.error = board.value(name, self.contest.metric)
+            stand.error, stand.reason = board.value(name, self.contest.metric), ""
             stand.mae, wrong = board.value(name, "mae"), board.value(name, "accuracy")
             stand.accuracy = None if wrong is None else 1.0 - wrong
         return board, Rung(self.rung.rows, len(shared))

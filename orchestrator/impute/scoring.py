@@ -207,7 +207,7 @@ class Board:
         return np.asarray(np.bincount(self._column, values, self.columns.scale.size), dtype=np.float64)
 
     def _combine(self, sums: Floats, counts: Floats, metric: Metric) -> Floats:
-        """The metric, (...), of sums of losses and counts of entries, (..., n_columns); NaN if it has none."""
+        """The metric, (...), from sums of losses and counts of entries, (..., n_columns); NaN without any."""
         floor = self.floor if metric.relative else np.ones_like(self.floor)
         counts_for = (counts > 0) & (floor > 0) & self.columns.of_kind(metric)
         weight = np.where(counts_for, self.columns.holes, 0.0)
