@@ -97,7 +97,10 @@ def cost_grids(table: pd.DataFrame, order: list[str], short: dict[str, str]) -> 
         where = f"{setting['device']}, {threads if setting['threads'] else 'threads not recorded'}"
         trials = sorted(part["trials"].unique())
         over = f"{trials[0]} to {trials[-1]} trials" if len(trials) > 1 else f"{trials[0]} trials"
-        columns = [Column("method", False), *(Column(short.get(name, name), True, name) for name in datasets)]
+        columns = [
+            Column("method", False),
+            *(Column(short.get(name, name), True, name, dataset=name) for name in datasets),
+        ]
         for title, key, unit in (
             ("Seconds to fit and impute", "seconds", ""),
             ("Peak memory of the process in MB", "rss_mb", "what the libraries take is in it"),
@@ -107,7 +110,7 @@ def cost_grids(table: pd.DataFrame, order: list[str], short: dict[str, str]) -> 
                 continue
             body = []
             for label in labels:
-                entries = [Entry(label)]
+                entries = [Entry(label, method=label)]
                 for dataset in datasets:
                     row = found.get((label, dataset))
                     if row is None:

@@ -126,7 +126,7 @@ def within_grids(
         found = {(row.label, row.dataset): row for row in each(part)}
         body = []
         for label in sorted(part["label"].unique()):
-            entries = [Entry(label)]
+            entries = [Entry(label, method=label)]
             for dataset in datasets:
                 row = found.get((label, dataset))
                 if row is None:
@@ -145,7 +145,7 @@ def within_grids(
                 f"{chosen.title} of {leader} minus that of each other method, within each table",
                 [
                     Column("against", False),
-                    *(Column(short.get(name, name), explanation=name) for name in datasets),
+                    *(Column(short.get(name, name), explanation=name, dataset=name) for name in datasets),
                 ],
                 body,
                 (

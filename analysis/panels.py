@@ -69,7 +69,8 @@ def panels(
     good = rows[rows["status"].eq("ok") & rows[metric].notna()]
     if good.empty:
         return None
-    labels = [label for label in order or sorted(rows["label"].unique()) if label in set(rows["label"])]
+    present = sorted(rows["label"].unique())
+    labels = [label for label in order or present if label in present]
     place = ["protocol", "mechanism", "ratio"]
     across = list(rows[place].drop_duplicates().sort_values("ratio").itertuples(index=False, name=None))
     across.sort(key=lambda column: mechanism_order(column[1]))
@@ -87,7 +88,7 @@ def panels(
     wide = max((WIDTH - left) / len(across), 170)
     high = _STEP * len(labels) + 62
     drawing = Drawing(f"panels-{metric}", left + wide * len(across), high * len(down) + 4)
-    styles = colours(sorted(rows["label"].unique()))
+    styles = colours(present)
     look = _Look(drawing, find_metric(metric), styles, len(good) <= MOST_DOTS, again)
     several = (rows["ratio"].nunique() > 1, rows["protocol"].nunique() > 1)
     widest = good.groupby("dataset")[metric].max()

@@ -13,6 +13,7 @@ Corani, Demšar and Zaffalon, *Time for a change*, JMLR 18 (2017): the Bayesian 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -147,14 +148,21 @@ def signed_rank(differences: np.ndarray) -> tuple[float, float, float]:
     share = even / 4
     if not (d != 0).any():
         return share, share, 1.0
+    patterns = _sign_patterns(tuple(sorted(ranks[d != 0])))
+    p = min(1.0, 2 * float(patterns[: min(up, down) + 1].sum()))
+    return up / 2 + share, down / 2 + share, p
+
+
+@lru_cache(maxsize=256)  # without ties there is one for each number of data sets
+def _sign_patterns(ranks: tuple[int, ...]) -> np.ndarray:
+    """Probability of each sum of the ranks with positive sign, all patterns of signs being alike likely."""
     patterns = np.ones(1)
-    for rank in ranks[d != 0]:
+    for rank in ranks:
         longer = np.zeros(patterns.size + rank)
         longer[: patterns.size] += patterns
         longer[rank:] += patterns
         patterns = longer / 2
-    p = min(1.0, 2 * float(patterns[: min(up, down) + 1].sum()))
-    return up / 2 + share, down / 2 + share, p
+    return patterns
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -124,13 +124,12 @@ def _stars(
 def _marks(scores: pd.DataFrame, key: str) -> dict[tuple[str, str], str]:
     """Which (label, dataset) is best and which second, as printed."""
     chosen = find_metric(key)
+    done = scores[scores["complete"]]
+    printed = (done["mean"] * chosen.unit_scale).round(chosen.digits) / chosen.unit_scale
+    columns = chosen.loss(printed).round(12).groupby(done["dataset"])
+    places = columns.rank(method="min")[columns.transform("size").gt(1)]
     marks: dict[tuple[str, str], str] = {}
-    for _, column in scores[scores["complete"]].groupby("dataset"):
-        if len(column) < 2:
-            continue
-        printed = (column["mean"] * chosen.unit_scale).round(chosen.digits) / chosen.unit_scale
-        places = chosen.loss(printed).round(12).rank(method="min")
-        for place, mark in ((1, "best"), (2, "second")):
-            for row in each(column[places == place]):
-                marks[str(row.label), str(row.dataset)] = mark
+    for place, mark in ((1, "best"), (2, "second")):
+        told = done.loc[places.index[places.eq(place)], ["label", "dataset"]]
+        marks |= dict.fromkeys(told.itertuples(index=False, name=None), mark)
     return marks
