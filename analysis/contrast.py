@@ -207,9 +207,9 @@ def dates(values: pd.Series) -> Floats:
     codes, distinct = pd.factorize(values)  # a date is often there many times, and reading one is slow
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning)  # "could not infer format", "dayfirst"
-        times = pd.to_datetime(pd.Series(distinct), errors="coerce", utc=True)
+        times = pd.Series(pd.to_datetime(distinct, errors="coerce", utc=True))
         if times.isna().any():
-            day_first = pd.to_datetime(pd.Series(distinct), errors="coerce", utc=True, dayfirst=True)
+            day_first = pd.Series(pd.to_datetime(distinct, errors="coerce", utc=True, dayfirst=True))
             times = min(times, day_first, key=lambda read: read.isna().sum())
     numbers = np.where(times.isna(), np.nan, times.astype("datetime64[ns, UTC]").astype("int64"))
     return np.append(numbers, np.nan)[codes]

@@ -54,6 +54,7 @@ def page(story: Story) -> str:
             verdict=words.verdict(found),
             caveats=words.caveats(found),
             facts=words.facts(found),
+            because=words.because(story),
             hidden=words.hidden(story.choice),
             figures=_pictures(found),
             tables=_tables(found),

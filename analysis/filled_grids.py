@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.contrast import Contrast
-from analysis.filled_words import duration, number_text, share_text
+from analysis.filled_words import number_text, share_text
 from analysis.grid import Column, Entry, Grid
+from analysis.plots import duration
 from analysis.schema import cut, each, percent
 from analysis.story import Counted, Story
 

@@ -76,7 +76,7 @@ def widest_numbers(found: Counted) -> Grid | None:
         for row in each(top)
     ]
     columns = [
-        Column("row", number=False),
+        Column("row", number=False, explanation="its label; rows without one count from 0"),
         Column("column", number=False),
         Column("filled with"),
         Column("90\u202f% of the draws", explanation="from the 5 % to the 95 % quantile"),
@@ -101,7 +101,7 @@ def disputed_categories(found: Counted) -> Grid | None:
         for row in each(top)
     ]
     columns = [
-        Column("row", number=False),
+        Column("row", number=False, explanation="its label; rows without one count from 0"),
         Column("column", number=False),
         Column("filled with", number=False),
         Column("draws that disagree"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.plots import duration
 from analysis.schema import counted, percent
 from analysis.story import Counted, Story
 
@@ -109,17 +110,12 @@ def facts(found: Counted) -> list[tuple[str, str]]:
     ]
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a reader sees them.
-
-    >>> duration(0.42), duration(75.4), duration(7300)
-    ('0.42 s', '1 min 15 s', '2 h 2 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+def because(story: Story) -> str:
+    """Why this method, as a sentence."""
+    told = story.why.strip()
+    told = f"{told[:1].upper()}{told[1:]}" if told.startswith("it ") else told
+    told = told if not told or told.endswith((".", "!", "?")) else f"{told}."
+    return told if story.board is not None else f"{told} No other method was tried.".strip()
 
 
 def hidden(choice: Mapping[str, Any] | None) -> str:

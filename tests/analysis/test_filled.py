@@ -1,0 +1,284 @@
+"""The page of a filled table, from made-up tables whose answer is known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import filled_grids, filled_spread, filled_words
+from analysis.filled import Story, page
+from analysis.story import Counted
+
+ROLES = {
+    "id": "identifier",
+    "age": "integer",
+    "pay <b>": "numeric",
+    "since": "date",
+    "job": "category",
+    "smokes": "boolean",
+    "notes": "text",
+}
+
+
+def tables(n: int = 400, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A table with holes, and the same with all but its text filled."""
+    rng = np.random.default_rng(seed)
+    whole = pd.DataFrame(
+        {
+            "id": np.arange(n),
+            "age": rng.integers(18, 80, n).astype("float64"),
+            "pay <b>": rng.lognormal(10, 1, n),
+            "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, n), unit="D"),
+            "job": rng.choice(["clerk", "</script><i>smith", "☃"], n),
+            "smokes": rng.choice([True, False], n).astype(object),
+            "notes": "some text",
+        }
+    )
+    holes = rng.random(whole.shape) < 0.1
+    holes[:, 0] = False
+    holes[:, 2] = holes[:, 1]
+    before = whole.mask(holes)
+    after = before.copy()
+    for name in [name for name in whole.columns if name != "notes"]:
+        after[name] = before[name].where(before[name].notna(), whole[name])
+    return before, after
+
+
+def columns(before: pd.DataFrame, roles=ROLES) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "name": list(before.columns),
+            "role": [roles[name] for name in before.columns],
+            "reason": "as made",
+            "n_missing": before.isna().sum().to_numpy(),
+        }
+    )
+
+
+def board() -> pd.DataFrame:
+    rows = [
+        ("missforest", "{}", "scored", 1, 5, 400, 0.61, 0.55, 0.68, 0.42, 0.81, 41.0, 900.0, ""),
+        ("knn", '{"n_neighbors":10}', "scored", 1, 5, 400, 0.7, 0.63, 0.78, 0.48, 0.79, 3.0, 500.0, ""),
+        ("gain", "{}", "dropped", 0, 1, 200, 0.5, None, None, 0.9, 0.5, 20.0, 900.0, "behind four others"),
+        ("em", "{}", "skipped", None, None, None, None, None, None, None, None, None, None, "no categories"),
+        ("tdm", "{}", "failed", 0, 1, 200, None, None, None, None, None, 2.0, 400.0, "ValueError: <u>bad"),
+    ]
+    names = ["method", "params", "status", "rung", "n_folds", "n_rows", "error", "error_low", "error_high"]
+    made = pd.DataFrame(rows, columns=[*names, "mae", "accuracy", "seconds", "peak_rss_mb", "reason"])
+    return made.astype({"rung": "Int64", "n_folds": "Int64", "n_rows": "Int64"})
+
+
+CHOICE = {
+    "metric": "error relative to that of column means and modes, all columns",
+    "sure": 0.86,
+    "hidden": {"share": 0.05, "entries": 211, "folds": 5, "rows": 400, "assumption": "As hard as real ones."},
+}
+
+
+def spread(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Of every filled entry; the widest by far are `pay <b>` of the last hole and one job."""
+    parts = []
+    for name in ("age", "pay <b>", "since", "job"):
+        rows = before.index[before[name].isna()]
+        width = np.linspace(0.1, 0.2, len(rows)) * (1.0 if name == "job" else 10.0)
+        width[-1] = {"pay <b>": before["pay <b>"].std() * 5, "job": 0.9}.get(name, width[-1])
+        part = pd.DataFrame({"row": rows, "column": name, "spread": width})
+        part["value"] = after.loc[rows, name].astype(object).to_numpy()
+        part["low"] = part["high"] = None if name == "job" else part["value"]
+        parts.append(part.astype(object))
+    return pd.concat(parts, ignore_index=True).astype({"spread": float})
+
+
+def story(**changes) -> Story:
+    before, after = tables()
+    told = Story(
+        name="my <table>.csv",
+        command="python -m orchestrator impute 'my <table>.csv' -o filled.parquet",
+        seconds=75.3,
+        method="missforest",
+        why="missforest had the least error, 0.610, before knn with 0.700.",
+        columns=columns(before),
+        before=before,
+        after=after,
+        board=board(),
+        choice=CHOICE,
+        spread=spread(before, after),
+        versions={"lacuna": "0", "<x>": "1"},
+        warnings=["<em>mind</em> this"],
+    )
+    return replace(told, **changes)
+
+
+def of(before: pd.DataFrame, after: pd.DataFrame, roles) -> Story:
+    """A story without a choice or draws."""
+    return Story("t", "", 1.0, "mean", "it was asked for", columns(before, roles), before, after)
+
+
+def text_of(html: str) -> str:
+    """What a reader sees, in one line."""
+    body = re.sub(r"<(style|script|svg).*?</\1>", " ", html, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)).replace("\u202f", " ")
+
+
+def test_a_page_is_whole_escaped_and_the_same_each_time():
+    html = page(story())
+    for name in ("map", "patterns", "together", "forest", "panel-0"):
+        assert f'id="{name}-title"' in html
+    for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL):
+        ElementTree.fromstring(svg)
+    assert len(ids := re.findall(r'\bid="([^"]+)"', html)) == len(set(ids))
+    assert not re.search(r"@import|url\((?!#)|\bsrc=|<link", html)
+    for bad in ("<table>.csv", "pay <b>", "</script><i>", "<u>bad", "<em>mind", "<x>"):
+        assert bad not in html
+    assert html.count("</script>") == 1
+    assert "☃" in html
+    assert page(story()) == html
+
+
+def test_what_the_page_names_is_on_the_page():
+    html = page(story())
+    for target in re.findall(r'(?:href="#|aria-labelledby=")([^" ]+)', html):
+        assert f'id="{target}"' in html
+
+
+def test_the_verdict_counts_what_was_filled_and_says_how_sure():
+    told = story()
+    holes, left = int(told.before.isna().sum().sum()), int(told.after.isna().sum().sum())
+    said = filled_words.verdict(Counted.of(told)).replace("\u202f", " ")
+    assert said.startswith(f"{holes - left:,} of {holes:,} missing entries")
+    assert "by missforest, in 5 columns" in said
+    assert f"the other {left} are left" in said
+    assert "Of 2 methods scored to the end on this table it is probably the best (probability 86 %)" in said
+
+
+@pytest.mark.parametrize(
+    ("sure", "word"), [(0.999, "almost surely"), (0.6, "more likely than not"), (0.3, "perhaps")]
+)
+def test_an_unsure_choice_is_called_so(sure, word):
+    told = story(choice={**CHOICE, "sure": sure})
+    assert word in filled_words.verdict(Counted.of(told))
+
+
+def test_nothing_is_sure_without_a_rival_or_without_a_choice():
+    alone = filled_words.verdict(Counted.of(story(board=board().head(1))))
+    assert "No other method was scored to the end" in alone
+    for told in (story(board=None, choice=None), story(choice={**CHOICE, "sure": float("nan")})):
+        assert "probability" not in filled_words.verdict(Counted.of(told))
+
+
+def test_a_table_without_holes_has_a_page_that_says_so():
+    _, after = tables()
+    whole = after.fillna({"notes": "x"})
+    said = text_of(page(of(whole, whole, ROLES)))
+    assert "Nothing was missing" in said
+    assert "0 with holes" in said
+
+
+def test_one_hole_and_a_column_that_was_never_observed():
+    before = pd.DataFrame({"a": [1.0, 2.0, None], "b": [None, None, None]}, dtype=float)
+    roles = {"a": "numeric", "b": "empty"}
+    assert "The one missing entry" in text_of(
+        page(of(before[["a"]], before[["a"]].fillna(3.0), {"a": "numeric"}))
+    )
+    said = text_of(page(of(before, before.fillna(0.0), roles)))
+    assert "Nothing of it was observed" in said
+    kept = text_of(page(of(before, before, roles)))
+    assert "None of 4 missing entries was filled" in kept
+    assert "left as it was" in kept
+
+
+def test_odd_shapes_make_a_page():
+    one = pd.DataFrame({"a": [None], "b": [1.0]}, dtype=float)
+    assert "1 (50.0 %)" in text_of(page(of(one, one, {"a": "empty", "b": "constant"})))
+    rng = np.random.default_rng(0)
+    names = [f"a long name of a column, number {number}" for number in range(200)]
+    before = pd.DataFrame(rng.normal(size=(300, 200)), columns=names)
+    before = before.mask(rng.random(before.shape) < 0.2)
+    html = page(of(before, before.fillna(0.0), dict.fromkeys(names, "numeric")))
+    assert "the 60 with the most, of 200" in text_of(html)
+    assert "72 more columns" in text_of(html)
+    assert "104 columns with fewer filled values" in text_of(html)
+
+
+def test_a_long_table_makes_a_page_no_larger_than_a_short_one():
+    rng = np.random.default_rng(0)
+    sizes = []
+    for n_rows in (2_000, 200_000):
+        before = pd.DataFrame({name: rng.normal(size=n_rows) for name in "abcdef"})
+        before = before.mask(rng.random(before.shape) < 0.1)
+        sizes.append(len(page(of(before, before.fillna(0.0), dict.fromkeys("abcdef", "numeric")))))
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def test_parts_that_do_not_fit_are_refused():
+    before, after = tables()
+    with pytest.raises(ValueError, match=r"\(400, 7\).*\(399, 7\)"):
+        page(story(after=after.iloc[1:]))
+    with pytest.raises(ValueError, match="6 columns are described"):
+        page(story(columns=columns(before).iloc[1:]))
+
+
+def test_columns_of_equal_names_are_told_apart_by_place():
+    before = pd.DataFrame([[1.0, None], [None, 2.0], [3.0, 4.0]], columns=["a", "a"])
+    listed = pd.DataFrame({"name": ["a", "a (2)"], "role": "numeric", "reason": "", "n_missing": [1, 1]})
+    after = before.set_axis(["x", "y"], axis=1).fillna(9.0).set_axis(["a", "a"], axis=1)
+    said = text_of(page(Story("t", "", 1.0, "mean", "", listed, before, after)))
+    assert "All 2 missing entries (33.3 % of the table) were filled by mean, in 2 columns" in said
+
+
+def test_the_board_says_why_a_method_is_not_there():
+    grid = filled_grids.board_grid(story())
+    rows = {row[0].text: row for row in grid.rows}
+    assert list(rows) == ["missforest", "knn (n_neighbors 10)", "gain", "em", "tdm"]
+    assert rows["missforest"][1].text == "chosen"
+    assert rows["missforest"][0].mark == "best"
+    assert rows["em"][1].text == "skipped"
+    assert rows["em"][-1].text == "no categories"
+    assert rows["em"][2].text == "–"
+    assert rows["tdm"][1].mark == "alarm"
+
+
+def test_only_methods_scored_to_the_end_are_set_side_by_side():
+    html = page(story())
+    forest = next(svg for svg in re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL) if "forest-title" in svg)
+    assert "missforest" in forest
+    assert "gain" not in forest
+
+
+def test_a_method_that_was_named_is_not_compared():
+    html = page(story(board=None, choice=None, why="it was asked for"))
+    assert "It was asked for. No other method was tried." in text_of(html)
+    assert 'id="forest-title"' not in html
+
+
+def test_the_widest_spread_is_first_whatever_the_units():
+    found = Counted.of(story())
+    top = filled_spread.widest_numbers(found).rows[0]
+    before = found.story.before
+    assert top[0].text == str(before.index[before["pay <b>"].isna()][-1])
+    assert top[1].text == "pay <b>"
+    assert float(top[5].text) == pytest.approx(
+        5 * before["pay <b>"].std() / before["pay <b>"].std(ddof=0), 1e-2
+    )
+    disputed = filled_spread.disputed_categories(found).rows[0]
+    assert (disputed[1].text, disputed[3].text.replace("\u202f", " ")) == ("job", "90 %")
+
+
+def test_a_spread_of_dates_is_in_days():
+    found = Counted.of(story())
+    rows = {row[0].text: row for row in filled_spread.uncertain_grid(found).rows}
+    assert rows["since"][3].text == "1.5 d"
+    days = found.story.before["since"].dropna().astype("int64").std(ddof=0) / 86_400e9
+    assert rows["since"][4].value == pytest.approx(1.5 / days, rel=1e-3)
+
+
+def test_draws_that_agree_and_no_draws_are_told_apart():
+    certain = story().spread.assign(spread=0.0)
+    assert filled_spread.widest_numbers(Counted.of(story(spread=certain))) is None
+    assert "One imputation was made" in text_of(page(story(spread=None)))
+    assert "The draws agree on every entry" in text_of(page(story(spread=certain.iloc[:0])))
