@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from analysis import filled_board as boards
 from analysis import filled_grids as grids
 from analysis import filled_holes, holes
 from analysis import filled_plots as plots
@@ -76,7 +77,8 @@ def _tables(found: Counted) -> dict[str, Grid]:
         "pairs": filled_holes.pair_grid(found),
         "companions": filled_holes.companion_grid(found),
         "columns": grids.column_grid(found),
-        "board": grids.board_grid(story),
+        "board": boards.board_grid(story),
+        "untried": boards.untried_grid(story),
         "numbers": grids.number_grid(found.contrasts),
         "categories": grids.category_grid(found.contrasts),
         "uncertain": spread.uncertain_grid(found),
@@ -101,9 +103,9 @@ def _pictures(found: Counted) -> dict[str, Markup]:
         drawn["together"] = plots.together_plot(phi, [found.names[place] for place in chosen])
     story = found.story
     if story.board is not None and len(story.board):
-        board = grids.labelled_board(story.board)
+        board = boards.labelled_board(story.board)
         metric = str((story.choice or {}).get("metric") or "error")
-        drawn["forest"] = plots.forest(board, grids.chosen_label(board, story.method), metric)
+        drawn["forest"] = plots.forest(board, boards.chosen_label(board, story.method), metric)
     # Safe to set into the page: `analysis.drawing` escapes every text that it writes.
     return {name: Markup(text) for name, text in drawn.items() if text}
 

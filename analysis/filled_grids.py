@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +11,10 @@ import pandas as pd
 from analysis.contrast import Contrast
 from analysis.filled_words import number_text, share_text
 from analysis.grid import Column, Entry, Grid
-from analysis.plots import duration
 from analysis.schema import cut, each, percent
-from analysis.story import Counted, Story
+from analysis.story import Counted
 
 KINDS = "What a column was wrongly taken for is put right by --kind COLUMN=ROLE."
-_STATUS = {"scored": "scored", "dropped": "dropped", "skipped": "skipped", "failed": "failed"}
 
 
 def column_grid(found: Counted) -> Grid:
@@ -53,63 +50,6 @@ def column_grid(found: Counted) -> Grid:
         Column("done", number=False),
     ]
     return Grid("Columns of the table", columns, rows, remarks=[KINDS])
-
-
-def labelled_board(board: pd.DataFrame) -> pd.DataFrame:
-    """A board with a ``label`` for each candidate: its method, and its parameters where it has any."""
-    labels = [_label(str(row.method), row.params) for row in each(board)]
-    return board.assign(label=labels)
-
-
-def _label(method: str, params: Any) -> str:
-    values = json.loads(params) if isinstance(params, str) and params else {}
-    if not values:
-        return method
-    return f"{method} ({', '.join(f'{name} {value}' for name, value in values.items())})"
-
-
-def chosen_label(board: pd.DataFrame, method: str) -> str:
-    """The label of the candidate that filled the table: the first one scored of that method."""
-    same = board[board["method"].eq(method) & board["error"].notna()]
-    return str(same["label"].iloc[0]) if len(same) else method
-
-
-def board_grid(story: Story) -> Grid | None:
-    """Every method, how it scored and why not further."""
-    if story.board is None or story.board.empty:
-        return None
-    board = labelled_board(story.board)
-    chosen = chosen_label(board, story.method)
-    rows = [
-        [
-            Entry(row.label, mark="best" if row.label == chosen else ""),
-            Entry("chosen" if row.label == chosen else _STATUS.get(str(row.status), str(row.status)),
-                  mark="alarm" if row.status == "failed" else ""),
-            number(row.error, ".3f", interval=(row.error_low, row.error_high)),
-            number(row.mae, ".3f"),
-            number(row.accuracy, ".1%"),
-            number(row.n_rows, ",.0f"),
-            number(row.n_folds, ".0f"),
-            Entry(duration(row.seconds) if pd.notna(row.seconds) else "–", value=plain(row.seconds)),
-            number(row.peak_rss_mb, ",.0f"),
-            Entry(cut(str(row.reason or ""), 300)),
-        ]
-        for row in each(board)
-    ]  # fmt: skip
-    columns = [
-        Column("method", number=False),
-        Column("how", number=False),
-        Column("error", explanation=str((story.choice or {}).get("metric") or "")),
-        Column("MAE", explanation="mean absolute error of numeric columns, in their standard deviations"),
-        Column("accuracy", explanation="share of hidden categories that were filled right"),
-        Column("rows", explanation="of the table it was last tried on"),
-        Column("folds", explanation="how often it was tried there"),
-        Column("time", explanation="of all its fits"),
-        Column("MB", explanation="most memory that it took"),
-        Column("why not", number=False, prose=True),
-    ]
-    remark = "Errors on tables of different rows or folds are not compared: they are other entries."
-    return Grid("Methods on this table", columns, rows, remarks=[remark])
 
 
 def number_grid(contrasts: Sequence[Contrast]) -> Grid | None:

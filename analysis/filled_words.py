@@ -124,10 +124,12 @@ def hidden(choice: Mapping[str, Any] | None) -> str:
     if not {"share", "entries", "folds", "rows"} <= set(facts):
         return str(facts.get("assumption") or "")
     entries = counted(int(facts["entries"]), "observed entry", "observed entries")
+    n_folds = int(facts["folds"])
+    folds = f"each of {n_folds} folds" if n_folds > 1 else "one fold"
     return (
         f"{entries} of {counted(int(facts['rows']), 'row')} were hidden, "
-        f"{share_text(float(facts['share']))} of what is observed in each of "
-        f"{counted(int(facts['folds']), 'fold')}, and filled by every method left at the end. "
+        f"{share_text(float(facts['share']))} of what is observed in {folds}, and filled by every method "
+        f"left at the end. "
         f"{facts.get('assumption') or ''}"
     ).strip()
 

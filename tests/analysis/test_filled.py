@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import filled_grids, filled_spread, filled_words
+from analysis import filled_board, filled_spread, filled_words
 from analysis.filled import Story, page
 from analysis.story import Counted
 
@@ -231,16 +231,31 @@ def test_columns_of_equal_names_are_told_apart_by_place():
     assert "All 2 missing entries (33.3 % of the table) were filled by mean, in 2 columns" in said
 
 
-def test_the_board_says_why_a_method_is_not_there():
-    grid = filled_grids.board_grid(story())
+def test_the_board_has_every_method_with_an_error():
+    grid = filled_board.board_grid(story())
     rows = {row[0].text: row for row in grid.rows}
-    assert list(rows) == ["missforest", "knn (n_neighbors 10)", "gain", "em", "tdm"]
-    assert rows["missforest"][1].text == "chosen"
+    assert list(rows) == ["missforest", "knn (n_neighbors 10)", "gain"]
     assert rows["missforest"][0].mark == "best"
-    assert rows["em"][1].text == "skipped"
-    assert rows["em"][-1].text == "no categories"
-    assert rows["em"][2].text == "–"
-    assert rows["tdm"][1].mark == "alarm"
+    assert [row[-1].text for row in grid.rows] == [
+        "fills the table", "scored to the end", "behind four others"
+    ]  # fmt: skip
+    assert "compare only equal ones" in grid.remarks[0]
+
+
+def test_scores_that_no_method_has_are_no_columns():
+    grid = filled_board.board_grid(story(board=board().assign(accuracy=np.nan)))
+    assert "accuracy" not in [column.title for column in grid.columns]
+    assert "MAE" in [column.title for column in grid.columns]
+
+
+def test_methods_without_an_error_are_told_by_reason():
+    more = pd.concat([board(), board().iloc[[3]].assign(method="sinkhorn")], ignore_index=True)
+    grid = filled_board.untried_grid(story(board=more))
+    assert [[entry.text for entry in row] for row in grid.rows] == [
+        ["skipped", "em, sinkhorn", "no categories"],
+        ["failed", "tdm", "ValueError: <u>bad"],
+    ]
+    assert filled_board.untried_grid(story(board=board().head(2))) is None
 
 
 def test_only_methods_scored_to_the_end_are_set_side_by_side():
