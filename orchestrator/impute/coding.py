@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.impute.roles import Column, Role
-from orchestrator.impute.textual import NS, Content
+from orchestrator.impute.roles import CAN_BE, Column, Role
+from orchestrator.impute.textual import NS, Content, as_dates
+from orchestrator.sweep import RequestError
 
 DAY = float(NS["day"])
 CATEGORIES = (Role.CATEGORY, Role.BOOLEAN)
@@ -54,6 +55,25 @@ class Coder:
         step = _step(content, values) if column.role is Role.DATE else 1
         return cls(column.name, column.role, (), low, high, step, column.pattern)
 
+    def view(self, content: Content) -> Content:
+        """The same column of another table, read as this one was.
+
+        Raises
+        ------
+        RequestError
+            If it holds something else.
+        """
+        if content.holes.all():
+            return content
+        if self.pattern:
+            content = as_dates(content, self.pattern) or content
+        if content.kind not in CAN_BE[self.role]:
+            example = f", such as {content.levels[0]!r}" if content.levels else ""
+            raise RequestError(
+                f"column {self.name!r} is {self.role} to the imputer, and holds {content.kind}{example}"
+            )
+        return content
+
     @property
     def labels(self) -> list[str]:
         """Of the levels, as text; of a category alone."""
@@ -61,6 +81,10 @@ class Coder:
 
     def encode(self, content: Content) -> pd.Series | pd.Categorical | NDArray[np.float64]:
         """The column as imputers see it, shape (n_rows,); a level that was never seen is missing too."""
+        if self.role in CATEGORIES and content.holes.all():
+            return pd.Categorical([None] * len(content.holes), dtype=self._dtype)
+        if content.holes.all():
+            return np.full(len(content.holes), np.nan)
         if self.role in CATEGORIES:
             place = {_key(level): code for code, level in enumerate(self.levels)}
             if content.kind == "number":
@@ -69,13 +93,16 @@ class Coder:
             else:
                 known = np.array([place.get(_key(_plain(level)), -1) for level in content.levels] + [-1])
                 codes = content.values
-            dtype = pd.CategoricalDtype(pd.Index(self.labels, dtype=object))
-            return pd.Categorical.from_codes(known[codes], dtype=dtype)  # type: ignore[arg-type]
+            return pd.Categorical.from_codes(known[codes], dtype=self._dtype)  # type: ignore[arg-type]
         if self.role is Role.DATE:
             days = content.values.astype(np.int64) / DAY
             days[content.holes] = np.nan
             return days
         return content.values
+
+    @property
+    def _dtype(self) -> pd.CategoricalDtype:
+        return pd.CategoricalDtype(pd.Index(self.labels, dtype=object))
 
     def settle(self, filled: pd.Series) -> NDArray:
         """An imputer's values as codes of the levels, or as numbers in range and to their step."""
@@ -93,12 +120,14 @@ class Coder:
         if self.role in CATEGORIES:
             values = np.empty(len(settled), dtype=object)
             values[:] = [self.levels[code] for code in settled.tolist()]
-            if content.kind != "number":
+            if content.kind != "number" or content.holes.all():
                 return values
             settled = values.astype(np.float64)
         if self.role is Role.DATE:
             nanoseconds = np.rint(settled * DAY / self.step).astype(np.int64) * self.step
             return _as_dates(nanoseconds.view("datetime64[ns]"), series, content)
+        if content.holes.all():  # there is no entry to be like
+            return np.rint(settled).astype(np.int64) if self.role is Role.INTEGER else settled
         return _as_numbers(settled, series, content)
 
     def as_json(self) -> dict[str, Any]:
@@ -127,6 +156,8 @@ def _as_numbers(values: NDArray[np.float64], series: pd.Series, content: Content
 
 def _as_dates(dates: NDArray, series: pd.Series, content: Content) -> Any:
     dtype: Any = series.dtype
+    if content.holes.all():
+        return pd.DatetimeIndex(dates)
     if content.written:
         return content.form.write(dates)
     if content.form.pattern:  # of whole numbers such as 20240131

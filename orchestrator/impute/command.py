@@ -60,7 +60,7 @@ class Refusal(click.ClickException):
 @click.option("--encoding", metavar="NAME", help="Encoding of a text file.  [default: inferred]")
 @click.option("--header", type=click.Choice(["yes", "no"]), help="Whether the first line names the columns.")
 @click.option("--names", metavar="A,B,..", help="Names of the columns.")
-@click.option("--decimal", default=".", metavar="CHAR", help="Decimal sign, . or ,  [default: .]")
+@click.option("--decimal", metavar="CHAR", help="Decimal sign, . or ,  [default: inferred]")
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook, by name or number.  [default: the first]")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what went wrong.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.sweep import RequestError
@@ -102,9 +102,10 @@ def known_column(name: str, columns: Iterable[str], where: str) -> str:
     if name in known.values():
         return name
     near = difflib.get_close_matches(name.casefold(), known, n=3, cutoff=0.5)
-    shown = [repr(known[other]) for other in near] or [*map(repr, list(known.values())[:20])]
-    hint = f"did you mean {' or '.join(shown)}?" if near else f"there are {', '.join(shown)}"
-    raise RequestError(f"{where}: unknown column {name!r}; {hint}" + (" ..." if len(shown) == 20 else ""))
+    hint = f"did you mean {listed([known[other] for other in near])}?" if near else ""
+    raise RequestError(
+        f"{where}: unknown column {name!r}; {hint or f'there are {listed(list(known.values()))}'}"
+    )
 
 
 def _texts(values: object) -> list[str]:
@@ -117,3 +118,13 @@ def _number(word: str) -> float | None:
         return float(word)
     except ValueError:
         return None
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names in quotes, the first ones of many.
+
+    >>> listed(["a", "b", "c"], most=2)
+    "'a', 'b' and 1 more"
+    """
+    shown = ", ".join(map(repr, names[:most]))
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown

@@ -9,14 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from orchestrator.impute.coding import Coder
-from orchestrator.impute.missing import Missing
+from orchestrator.impute.missing import Missing, listed
 from orchestrator.impute.roles import Column, Role, check_overrides, understand_column, unique_names
 from orchestrator.impute.seeing import see
 from orchestrator.impute.textual import Content
@@ -46,23 +46,23 @@ class Recipe:
         lacking = [coder.name for coder in self.coders if coder.name not in names]
         if lacking:
             raise RequestError(
-                f"the table lacks {_listed(lacking)}, which the imputer knows; it has {_listed(names)}"
+                f"the table lacks {listed(lacking)}, which the imputer knows; it has {listed(names)}"
             )
         coders = {coder.name: coder for coder in self.coders}
         columns, views = [], {}
         for place, name in enumerate(names):
-            coder = coders.get(name)
-            override = _kind_of(coder, table.iloc[:, place], name, missing) if coder else Role.TEXT.value
-            column, content = understand_column(table.iloc[:, place], name, missing, override)
-            if not coder:
-                column = Column(name, Role.TEXT, "not among the columns trained on", column.n_missing)
-            elif content.holes.all():
-                column = Column(name, coder.role, "as trained on", column.n_missing, column.markers)
-            columns.append(column)
+            content = see(table.iloc[:, place], name, missing)
+            coder, n_missing = coders.get(name), int(content.holes.sum())
             if coder:
+                content = coder.view(content)
                 views[name] = _View(place, coder, content)
-        ordered = {coder.name: views[coder.name] for coder in self.coders}
-        return _assemble(table, columns, ordered, self)
+                columns.append(
+                    Column(name, coder.role, "as the imputer knows it", n_missing, content.markers)
+                )
+            else:
+                reason = "the imputer does not know it"
+                columns.append(Column(name, Role.TEXT, reason, n_missing, content.markers))
+        return _assemble(table, columns, {coder.name: views[coder.name] for coder in self.coders}, self)
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,14 @@ class Prepared:
     """What imputers see, shape (n_rows, n_used): float64 and `category` columns, holes NaN."""
     recipe: Recipe
     views: Mapping[str, _View]
+
+    def found(self, markers: Mapping[str, Mapping[str, int]]) -> Prepared:
+        """With what stood for a hole where it was read from: column name to marker to how often."""
+        columns = [
+            replace(column, markers={**markers.get(column.name, {}), **column.markers})
+            for column in self.columns
+        ]
+        return replace(self, columns=columns)
 
     @property
     def names(self) -> list[str]:
@@ -196,15 +204,3 @@ def _open(series: pd.Series, coder: Coder) -> pd.Series:
         more = [level for level in coder.levels if level not in series.cat.categories]
         return series.cat.add_categories(more) if more else series
     return series
-
-
-def _kind_of(coder: Coder, series: pd.Series, name: str, missing: Missing) -> str:
-    """The override that has `series` read as `coder` was."""
-    if see(series, name, missing).holes.all():
-        return ""
-    return f"{coder.role}:{coder.pattern}" if coder.pattern else str(coder.role)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:8]))
-    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown

@@ -28,9 +28,9 @@ from orchestrator.impute.delimited import (
     sniff,
     split,
 )
-from orchestrator.impute.missing import Missing
+from orchestrator.impute.missing import Missing, listed
 from orchestrator.impute.roles import unique_names
-from orchestrator.impute.textual import Form, understand
+from orchestrator.impute.textual import Content, Form, understand
 from orchestrator.sweep import RequestError
 
 TEXT = (".csv", ".tsv", ".tab", ".txt", ".data")
@@ -88,7 +88,7 @@ def read(
     encoding: str | None = None,
     header: bool | None = None,
     names: Sequence[str] | None = None,
-    decimal: str = ".",
+    decimal: str | None = None,
     sheet: str | None = None,
 ) -> Loaded:
     """Read a table from a file.
@@ -100,7 +100,7 @@ def read(
     missing
         What stands for a hole.
     separator, encoding, header, names, decimal
-        Of delimited text: by default inferred, the decimal sign a point. `names` replace the header's.
+        Of delimited text: by default inferred. `names` replace the header's.
     sheet
         Of a workbook, by name or by number from 1; by default the first.
 
@@ -152,10 +152,10 @@ def _read_text(
     dialect: Dialect,
     missing: Missing,
     names: Sequence[str] | None,
-    decimal: str,
+    decimal: str | None,
     stamp: tuple[int, int],
 ) -> Loaded:
-    if decimal not in (".", ",") or decimal == dialect.separator:
+    if decimal not in (None, ".", ",") or decimal == dialect.separator:
         raise RequestError(f"--decimal {decimal!r} is neither . nor , or separates the cells")
     with open_text(path, dialect.encoding) as text:
         first = plain(split(next(records(text, dialect.separator)), dialect.separator))
@@ -165,18 +165,31 @@ def _read_text(
     cells = _cells(path, dialect, len(first))
     if not cells.num_rows:
         raise RequestError(f"{path} has a header and no rows: a table needs at least one")
-    columns, forms, found = [], {}, {}
+    typed, forms, found, commas = [], {}, {}, []
+    columns = cells.columns
+    del cells
+    columns.reverse()
     for name in unique_names(labels):
-        column = cells.column(0).combine_chunks()
-        cells = cells.remove_column(0)  # each is let go once it is typed
-        content = understand(column, missing, name, decimal=decimal)
-        columns.append(_typed(content.kind, content.values, content.levels, content.holes, content.form))
-        forms[name] = content.form
-        found[name] = content.markers
-        del column
-    table = pd.concat([pd.Series(column) for column in columns], axis=1)
+        content = _understand(columns.pop().combine_chunks(), missing, name, decimal, dialect.separator)
+        typed.append(_typed(content))
+        forms[name], found[name] = content.form, content.markers
+        commas += [name] * (content.form.comma and decimal is None)
+    table = pd.concat([pd.Series(column) for column in typed], axis=1)
     table.columns = pd.Index(labels)
-    return Loaded(path, table, dialect, forms, found, None, dialect.notes, stamp)
+    notes = [*dialect.notes, *([f"decimal commas in {listed(commas)}"] if commas else [])]
+    return Loaded(path, table, dialect, forms, found, None, notes, stamp)
+
+
+def _understand(cells: pa.Array, missing: Missing, name: str, decimal: str | None, separator: str) -> Content:
+    """A column; where none is told, the decimal sign is a comma if that makes numbers of it.
+
+    Not where commas separate the cells, nor where each is before three digits, as those of thousands are.
+    """
+    content = understand(cells, missing, name, decimal=decimal or ".")
+    if decimal or separator == "," or content.kind != "words":
+        return content
+    other = understand(cells, missing, name, decimal=",")
+    return other if other.kind == "number" and other.form.comma and other.form.decimals != 3 else content
 
 
 def _cells(path: Path, dialect: Dialect, width: int) -> pa.Table:
@@ -207,19 +220,19 @@ def _cells(path: Path, dialect: Dialect, width: int) -> pa.Table:
         ) from None
 
 
-def _typed(kind: str, values: np.ndarray, levels: Sequence[str], holes: np.ndarray, form: Form) -> Any:
-    if kind == "number":
+def _typed(content: Content) -> Any:
+    """The values of a column in the narrowest dtype that holds them."""
+    values, holes = content.values, content.holes
+    if content.kind == "number":
         observed = values[~holes]
-        whole = form.decimals == 0 and len(observed) and np.abs(observed).max() < EXACT
-        if not whole:
+        if content.form.decimals != 0 or not len(observed) or np.abs(observed).max() >= EXACT:
             return values
         if not holes.any():
             return values.astype(np.int64)
-        numbers = np.where(holes, 0, values).astype(np.int64)
-        return pd.arrays.IntegerArray(numbers, holes.copy())
-    if kind == "date":
+        return pd.arrays.IntegerArray(np.where(holes, 0, values).astype(np.int64), holes.copy())
+    if content.kind == "date":
         return values
-    return np.array([*levels, None], dtype=object)[values]
+    return np.array([*content.levels, None], dtype=object)[values]
 
 
 def _read_excel(path: Path, sheet: str | None, stamp: tuple[int, int]) -> Loaded:

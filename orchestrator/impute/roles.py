@@ -213,7 +213,7 @@ def _words_role(content: Content, codes: NDArray[np.int64]) -> tuple[Role, str]:
     return Role.CATEGORY, f"{len(levels)} different values"
 
 
-_CAN_BE = {
+CAN_BE = {
     Role.NUMERIC: {"number"},
     Role.INTEGER: {"number"},
     Role.BOOLEAN: {"number", "boolean", "words"},
@@ -223,9 +223,9 @@ _CAN_BE = {
 
 
 def _refuse_impossible(role: Role, content: Content, name: str) -> None:
-    if role not in _CAN_BE:
+    if role not in CAN_BE:
         return
-    if content.kind not in _CAN_BE[role]:
+    if content.kind not in CAN_BE[role]:
         example = f", such as {content.levels[0]!r}" if content.levels else ""
         raise RequestError(f"--kind: column {name!r} cannot be {role}: it holds {content.kind}{example}")
     if content.holes.all():

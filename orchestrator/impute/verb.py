@@ -162,27 +162,33 @@ def impute(
         prepared = source.recipe.apply(frame, holes)
     else:
         prepared = source = prepare(frame, kinds, holes)
+    in_sample = source is prepared and before is None
+    if loaded is not None:
+        prepared = prepared.found(loaded.found)
     only = None if only is None else [known_column(name, prepared.names, "--only") for name in only]
     warnings = _left_alone(prepared)
+    if not prepared.frame.shape[1] and any(column.n_missing for column in prepared.columns):
+        _refuse_hopeless(prepared)
     if not prepared.n_holes and train_on is None:
         return Filled(
             prepared, {}, imputer=before, loaded=loaded, warnings=warnings, seconds=time.monotonic() - began
         )
-    _refuse_hopeless(source)
     choice = None
     if before is not None:
         trained, filled, why = before, None, "it was trained before"
     else:
+        _refuse_hopeless(source)
         attempts = [(method, dict(params or {}))]
         why = "it was asked for"
         if method == "auto":
+            patterns = None if in_sample else prepared.frame
             choice = _choose(
-                source, prepared, metric, budget, needs, seed, device, workers, address, plugins, say
+                source, patterns, metric, budget, needs, seed, device, workers, address, plugins, say
             )
             attempts, why = _in_order(choice, needs), choice.why
         elif params is None:
             attempts = [(method, _defaults(method, device))]
-        trained, filled, failed = _fit(attempts, seed, source, source is prepared, device, say)
+        trained, filled, failed = _fit(attempts, seed, source, in_sample, device, say)
         warnings += failed
     if prepared.n_holes:
         say(f"filling {prepared.n_holes:,} entries by {trained.method}")
@@ -253,14 +259,14 @@ def _refuse_hopeless(prepared: Prepared) -> None:
         raise RequestError(
             f"the table to learn from has {n_rows} row: nothing can be learned from fewer than two"
         )
-    if prepared.frame.empty:
+    if not prepared.frame.shape[1]:
         roles = ", ".join(f"{column.name!r} is {column.role}" for column in prepared.columns[:5])
         raise RequestError(f"there is no column to learn from: {roles}; --kind COLUMN=ROLE tells otherwise")
 
 
 def _choose(
     source: Prepared,
-    target: Prepared,
+    patterns: pd.DataFrame | None,
     metric: str,
     budget: float,
     needs: Sequence[str],
@@ -282,7 +288,7 @@ def _choose(
             workers=workers,
             address=address,
             progress=say,
-            patterns=None if source is target else target.frame,
+            patterns=patterns,
             needs=needs,
             device=None if device == "auto" else device,
             plugins=plugins,
