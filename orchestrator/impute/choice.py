@@ -21,6 +21,7 @@ from orchestrator.impute.fits import hired
 from orchestrator.impute.halving import Budget, Contest, Result, Stand, compete
 from orchestrator.impute.hiding import ASSUMPTION, NothingToHideError, pattern_bank
 from orchestrator.impute.scoring import METRICS, Columns, Floats
+from orchestrator.sweep import RequestError
 
 __all__ = ["Choice", "NothingToHideError", "choose"]
 
@@ -110,8 +111,10 @@ def choose(
     ------
     NothingToHideError
         If there is no hole to imitate or no entry to hide.
-    ValueError
-        If the metric, a method or the budget cannot be used.
+    RequestError
+        If the metric or the budget cannot be used, no method came through, or there is no such Ray cluster.
+    methods.UnknownNameError
+        If the metric or a method is unknown.
     """
     began = time.monotonic()
     say = progress or (lambda _: None)
@@ -149,7 +152,7 @@ def _conclude(
         if all(getattr(methods.info(stand.candidate.method), need) for need in needs)
     ]
     if not able:
-        raise RuntimeError(f"no method that is {' and '.join(needs)} was scored: give a larger budget")
+        raise RequestError(f"no method that is {' and '.join(needs)} was scored: give a larger budget")
     chosen, why = _pick(finalists, draws, able)
     winner = finalists[chosen]
     entries = result.board.n_entries
@@ -239,11 +242,11 @@ def _check(metric: str, budget: float, seed: int) -> None:
     if metric not in METRICS:
         raise methods.UnknownNameError("metric", metric, METRICS)
     if not budget >= LEAST_BUDGET:
-        raise ValueError(
+        raise RequestError(
             f"budget={budget:g} s is too short to score anything: give at least {LEAST_BUDGET:g} s"
         )
     if seed < 0:
-        raise ValueError(f"{seed=} is negative")
+        raise RequestError(f"{seed=} is negative")
 
 
 def _check_columns(contest: Contest, kinds: Sequence[str]) -> None:
@@ -251,7 +254,7 @@ def _check_columns(contest: Contest, kinds: Sequence[str]) -> None:
     wanted = np.where(columns.category, "category" in kinds, "numeric" in kinds)
     if not (wanted & (columns.holes > 0)).any():
         there = "categorical" if "numeric" in kinds else "numeric"
-        raise ValueError(
+        raise RequestError(
             f"metric={contest.metric!r} has nothing to measure: all holes are in {there} columns; take "
             "'error'"
         )

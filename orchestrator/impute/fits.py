@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 import tempfile
 import time
 import uuid
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, WorkerCrashedError
 
 import methods
 from methods.memory import TableTooLargeError, check_memory, free_memory
@@ -38,11 +39,14 @@ from orchestrator.limits import (
 )
 from orchestrator.placement import GPU_SHARE
 from orchestrator.raylib import ray
+from orchestrator.sweep import RequestError
 from orchestrator.trial import check_imputation
 from orchestrator.worker import _here
 
 MEMORY_SHARE = 0.8
 """Of the memory that is free at the start, what the workers may take together."""
+WORKER_MB = 1500.0
+"""Of which each should have so much: with less, there are fewer workers."""
 SHORTEST = 1.0
 """Seconds that a fit must have before its deadline to be started at all."""
 PATIENCE = 5.0
@@ -95,19 +99,21 @@ class Outcome:
 class Crew:
     """The workers; :func:`hired` makes one."""
 
-    def __init__(self, plugins: Sequence[str] = (), workers: int | None = None):
+    def __init__(self, notes: Path, plugins: Sequence[str], workers: int | None, *, local: bool):
         found = ray.cluster_resources()
-        cpus = max(1, int(found.get("CPU", 1)))
-        self.slots = min(cpus, workers) if workers else cpus
         self.gpu = found.get("GPU", 0.0) > 0
+        self.slots = max(1, min(int(found.get("CPU", 1)), workers or sys.maxsize))
+        memory_mb = MEMORY_SHARE * free_memory("cpu") / 2**20
+        if local:
+            self.slots = max(1, min(self.slots, int(memory_mb / WORKER_MB)))
         self._common = {
             "plugins": {str(path): Path(path).read_text(encoding="utf-8") for path in plugins},
             "working_directory": str(Path.cwd()),
-            "memory_mb": MEMORY_SHARE * free_memory("cpu") / self.slots / 2**20,
+            "memory_mb": memory_mb / self.slots if local else None,
         }
         decorate: Any = ray.remote(num_cpus=1, max_retries=0, max_calls=0)
         self._remote = decorate(_work)
-        self._notes = Path(tempfile.mkdtemp(prefix="lacuna-choice-"))
+        self._notes = notes
 
     def share(self, sheet: Sheet) -> Any:
         """A reference by which workers find a sheet."""
@@ -143,12 +149,6 @@ class Crew:
                 for reference in ready:
                     heard(self._result(reference, *running.pop(reference)))
 
-    def close(self) -> None:
-        """Remove the notes."""
-        for note in self._notes.iterdir():
-            note.unlink(missing_ok=True)
-        self._notes.rmdir()
-
     def _start(self, job: Job, deadline: float) -> tuple[Any, Path]:
         accelerated = methods.info(job.candidate.method).accelerated
         on_gpu = self.gpu and accelerated and job.candidate.kwargs.get("device", "auto") != "cpu"
@@ -172,7 +172,9 @@ class Crew:
             if told or took >= allowed:
                 reason = f"not done after {took:.0f} s, the most that it could be given"
                 return Outcome(job, "timeout", seconds=took, reason=reason)
-            reason = f"its worker died: {type(error).__name__}"
+            reason = str(error).strip().splitlines()[-1]
+            if isinstance(error, WorkerCrashedError):
+                reason = "its worker process died"
             return Outcome(job, "failed", seconds=took, reason=reason)
 
 
@@ -184,15 +186,16 @@ def hired(
 
     Raises
     ------
-    ConnectionError
+    RequestError
         If there is no cluster at the address.
     """
-    with connect(Resources(address=address, workers=workers)):
-        crew = Crew(plugins, workers)
+    with contextlib.ExitStack() as stack:
         try:
-            yield crew
-        finally:
-            crew.close()
+            stack.enter_context(connect(Resources(address=address, workers=workers)))
+        except ConnectionError as error:
+            raise RequestError(f"no Ray cluster at {address!r}: {error}") from error
+        notes = stack.enter_context(tempfile.TemporaryDirectory(prefix="lacuna-choice-"))
+        yield Crew(Path(notes), plugins, workers, local=address is None)
 
 
 def _unaffordable(job: Job, left: float) -> str:
@@ -214,7 +217,7 @@ def _work(
     *,
     deadline: float,
     note: str,
-    memory_mb: float,
+    memory_mb: float | None,
     plugins: Mapping[str, str],
     working_directory: str,
 ) -> Outcome:
@@ -266,5 +269,5 @@ def _load_plugins(plugins: tuple[tuple[str, str], ...]) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _watch(limit_mb: float) -> MemoryWatch:
-    return MemoryWatch(limit_mb)
+def _watch(limit_mb: float | None) -> MemoryWatch | None:
+    return None if limit_mb is None else MemoryWatch(limit_mb)

@@ -17,6 +17,7 @@ from orchestrator.impute.candidates import expected_seconds
 from orchestrator.impute.fits import Crew
 from orchestrator.impute.race import FEWEST, FOLDS, Budget, Contest, Race, Rung, Stand, ranked
 from orchestrator.impute.scoring import Board
+from orchestrator.sweep import RequestError
 
 FIRST_ROWS, FIRST_CELLS = 1000, 100_000
 """Rows of the first rung, and entries: fewer rows on a wide table."""
@@ -77,7 +78,7 @@ def compete(
     ------
     orchestrator.impute.hiding.NothingToHideError
         If nothing can be hidden.
-    RuntimeError
+    RequestError
         If no candidate came through.
     """
     *early, last = plan(contest.frame.shape)
@@ -95,7 +96,9 @@ def compete(
     scored = race.finish(_still(stands)) or scored
     if scored is None:
         told = "; ".join(f"{stand.candidate.name}: {stand.reason}" for stand in stands)
-        raise RuntimeError(f"no method could be scored within {budget.seconds:g} s ({told})")
+        raise RequestError(
+            f"no method could be scored within {budget.seconds:g} s ({told}): give a larger budget"
+        )
     for stand in _still(stands):
         stand.reason = ""
     return Result(list(stands), *scored)

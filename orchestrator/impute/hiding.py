@@ -14,6 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from orchestrator.sweep import RequestError
+
 Mask = NDArray[np.bool_]
 """Shape (n_rows, n_columns); True is a hole."""
 
@@ -34,7 +36,7 @@ MAX_PATTERNS = 20_000
 """Rows whose patterns are looked at, at most."""
 
 
-class NothingToHideError(ValueError):
+class NothingToHideError(RequestError):
     """No observed entry can be hidden as the table's own holes are; the message says why."""
 
 

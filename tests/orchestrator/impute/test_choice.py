@@ -93,7 +93,7 @@ def test_misfits_are_rows_with_reasons_and_stop_nothing(chosen, awkward):
         "raises": ("failed", "ValueError: no luck with this <table>"),
         "changes_observed": ("failed", "changed an observed entry"),
         "out_of_memory": ("failed", "MemoryError: cannot hold it"),
-        "always_dies": ("failed", "its worker died"),
+        "always_dies": ("failed", "its worker process died"),
         "hangs": ("skipped", "not done after"),
         "diverges": ("failed", "ImputationError"),
     }

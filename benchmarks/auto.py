@@ -1,0 +1,139 @@
+"""The method that `choose` takes, against every candidate: what the choice costs in MAE on the real holes.
+
+    LACUNA_MIRROR=... python benchmarks/auto.py [--tables blood,adult] [--mechanisms mcar,mar,mnar] [--seed 0]
+                                                [--budget 120] [--rows 1500] [--out auto.jsonl]
+
+Of each table, at most `--rows` rows; 30 % of the entries are hidden (mask seed `--seed`): the holes.
+`choose` sees the table with holes and scores the candidates within `--budget` seconds on two workers. The
+truth is asked afterwards: MAE in standard deviations over the holes in numeric columns, of every candidate
+with its defaults and `random_state` 0. Regret is how far the MAE of a choice is above that of the best
+candidate. With `--out`, cells that the file holds are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import datasets
+import methods
+from orchestrator.cluster import Resources, connect
+from orchestrator.impute.choice import choose
+from orchestrator.isolation import isolated, pinned
+from orchestrator.metrics import METRICS, Scored
+from orchestrator.raylib import ray
+
+NEWIMP = "blood,breast_cancer,concrete,vowel,ionosphere,parkinsons,qsar,wine_white"
+MIXED = "adult,default,california"
+CANDIDATES = ("mean", "median", "knn", "em", "mice", "softimpute", "missforest", "sinkhorn", "tdm", "newimp")
+ALWAYS = ("mice", "missforest", "em", "newimp")
+"""What a choice is compared with: always the same method."""
+RATIO = 0.3
+
+
+def task(table: str, mechanism: str, seed: int, rows: int) -> datasets.Task:
+    """The holes of a cell."""
+    whole = datasets.load(table)
+    frame = whole.frame
+    if len(frame) > rows:
+        frame = frame.sample(rows, random_state=0).reset_index(drop=True)
+    part = dataclasses.replace(whole, frame=frame, target=None)
+    return datasets.make_task(part, mechanism=mechanism, ratio=RATIO, mask_seed=seed)
+
+
+def truth(cell: tuple[str, str, int, int], method: str) -> dict[str, float | None]:
+    """What a method makes of the holes of a cell."""
+    at = task(*cell)
+    with isolated():
+        imputer = methods.build(method, random_state=0)
+        with pinned(1):
+            scored = Scored(at.train, imputer.fit_transform(at.train.visible), at)
+    return {metric: METRICS[metric](scored).value for metric in ("mae", "accuracy")}
+
+
+def measure(cell: tuple[str, str, int, int], budget: float) -> dict[str, Any]:
+    """The choice, then the truth about every candidate."""
+    choice = choose(task(*cell).train.visible, budget=budget, methods=CANDIDATES, workers=2)
+    remote = ray.remote(truth)
+    asked = {method: remote.remote(cell, method) for method in CANDIDATES}
+    board = choice.board[choice.board["status"].eq("scored")]
+    return {
+        "table": cell[0],
+        "mechanism": cell[1],
+        "choice": choice.method,
+        "sure": choice.sure,
+        "seconds": choice.seconds,
+        "entries": choice.hidden["entries"],
+        "estimates": dict(zip(board["method"], board["error"], strict=True)),
+        "truth": {method: ray.get(reference) for method, reference in asked.items()},
+    }
+
+
+def regrets(result: dict[str, Any]) -> dict[str, float]:
+    """How far each way to choose is above the best candidate, as a share of its MAE."""
+    mae = {method: scores["mae"] for method, scores in result["truth"].items()}
+    best = min(mae.values())
+    ways = {"auto": result["choice"], **{f"always {name}": name for name in ALWAYS}}
+    return {way: mae[method] / best - 1 for way, method in ways.items()}
+
+
+def report(results: Iterable[dict[str, Any]]) -> None:
+    """Print a line for each cell, and the means."""
+    results = list(results)
+    print("table         holes choice       sure        best    MAE   best    s  regret in %")
+    for result in results:
+        mae = {method: scores["mae"] for method, scores in result["truth"].items()}
+        best = min(mae, key=mae.__getitem__)
+        told = "  ".join(f"{way} {100 * regret:.1f}" for way, regret in regrets(result).items())
+        print(
+            f"{result['table']:14}{result['mechanism']:6}{result['choice']:12}{result['sure']:5.2f}{best:>12}"
+            f"{mae[result['choice']]:7.3f}{mae[best]:7.3f}{result['seconds']:5.0f}  {told}"
+        )
+    frame = pd.DataFrame([{**regrets(result), "mechanism": result["mechanism"]} for result in results])
+    for name, part in [*frame.groupby("mechanism"), ("all", frame)]:
+        means = 100 * part.drop(columns="mechanism").mean()
+        told = "  ".join(f"{way} {mean:.1f}" for way, mean in means.items())
+        print(f"mean regret in %, {name} ({len(part)} cells): {told}")
+    right = np.mean([regrets(result)["auto"] == 0 for result in results])
+    sure = np.mean([result["sure"] for result in results])
+    print(f"the best candidate was chosen in {right:.0%} of the cells, and was said to be with {sure:.0%}")
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tables", default=f"{NEWIMP},{MIXED}")
+    parser.add_argument("--mechanisms", default="mcar,mar,mnar")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", type=float, default=120.0)
+    parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--out", type=Path, help="a file of results, one a line, that is added to")
+    arguments = parser.parse_args()
+    done = []
+    if arguments.out and arguments.out.exists():
+        done = [json.loads(line) for line in arguments.out.read_text(encoding="utf-8").splitlines()]
+    known = {(result["table"], result["mechanism"]) for result in done}
+    with connect(Resources(workers=2)):
+        for mechanism in arguments.mechanisms.split(","):
+            for table in arguments.tables.split(","):
+                if (table, mechanism) in known:
+                    continue
+                done.append(measure((table, mechanism, arguments.seed, arguments.rows), arguments.budget))
+                print(f"{table} {mechanism}: {done[-1]['choice']}", flush=True)
+                if arguments.out:
+                    with arguments.out.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(done[-1]) + "\n")
+    report(done)
+
+
+if __name__ == "__main__":
+    main()
