@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from analysis.canvas import INK, PAPER, QUIET, STYLE, WIDTH, colours, svg
 from analysis.grid import Column, Entry, Grid
-from analysis.ranking import only_split, seconds_text
+from analysis.ranking import seconds_text
 from analysis.records import labelled
-from analysis.schema import cut, each, find_metric
-from analysis.tables import cells
+from analysis.schema import each
 
 TABLES = 3
 """From so many tables on a growth is fitted."""
@@ -24,7 +16,8 @@ TABLES = 3
 SPAN = 2.0
 """The largest size must be so many times the smallest, or an exponent is noise."""
 
-_SETTING = ["device", "threads"]
+SETTING = ["device", "threads"]
+"""What seconds depend on besides method and table."""
 
 
 def costs(records: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +39,7 @@ def costs(records: pd.DataFrame) -> pd.DataFrame:
     rows = labelled(records)
     good = rows[rows["status"].eq("ok")].assign(threads=rows["threads"].fillna(0).astype(int))
     good = good.assign(device=good["device"].fillna("not recorded"))
-    keys = ["dataset", "label", "method", *_SETTING]
+    keys = ["dataset", "label", "method", *SETTING]
     if good["split"].nunique() > 1:
         each_trial = good.groupby([*keys, "trial_key"])
         trials = each_trial.agg(
@@ -88,8 +81,8 @@ def cost_grids(table: pd.DataFrame, order: list[str], short: dict[str, str]) -> 
         Headings for datasets.
     """
     grids = []
-    for setting in table[_SETTING].drop_duplicates().sort_values(_SETTING).to_dict("records"):
-        part = table.merge(pd.DataFrame([setting]), on=_SETTING)
+    for setting in table[SETTING].drop_duplicates().sort_values(SETTING).to_dict("records"):
+        part = table.merge(pd.DataFrame([setting]), on=SETTING)
         datasets = sorted(part["dataset"].unique())
         found = {(row.label, row.dataset): row for row in each(part)}
         labels = [label for label in order if label in set(part["label"])]
@@ -130,80 +123,6 @@ def cost_grids(table: pd.DataFrame, order: list[str], short: dict[str, str]) -> 
     return grids
 
 
-def accuracy_against_cost(records: pd.DataFrame, metric: str = "mae", *, short: dict[str, str] | None = None,
-                          most: int = 12) -> str | None:  # fmt: skip
-    """One panel for each table: error against seconds, each a mean or median over that table's trials.
-
-    The line joins the methods that none beats in both. Errors are means over the cells of a table that all
-    its methods completed; `most` panels at most, in the order of the tables' names.
-
-    Returns
-    -------
-    str or None
-        An ``<svg>`` element; None where no method has both, or none has company.
-    """
-    chosen = find_metric(metric)
-    rows = only_split(labelled(records))
-    scores = cells(rows, metric)
-    scores = scores[scores["complete"]]
-    spent = costs(rows).groupby(["dataset", "label"])["seconds"].median()
-    points = []
-    for dataset, part in scores.groupby("dataset"):
-        wide = part.pivot_table(index=["protocol", "mechanism", "ratio"], columns="label", values="mean")
-        means = wide.dropna().mean()
-        for label, error in means.items():
-            points.append((dataset, label, error, spent.get((dataset, label), np.nan)))
-    shown = pd.DataFrame(points, columns=["dataset", "label", "error", "seconds"]).dropna()
-    shown = shown[shown["seconds"].gt(0)]
-    datasets = [str(name) for name, part in shown.groupby("dataset") if len(part) > 1][:most]
-    if not datasets:
-        return None
-    styles = colours(sorted(rows["label"].unique()))
-    across = min(3, len(datasets))
-    down = -(-len(datasets) // across)
-    with mpl.rc_context({**STYLE, "axes.grid.axis": "both"}):
-        used = sorted(map(str, shown["label"].unique()))
-        rows_of_names = -(-len(used) // _across(used))
-        size = (WIDTH if across > 1 else 0.62 * WIDTH, 2.5 * down + 0.5 + 0.28 * rows_of_names)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(down, across, squeeze=False)
-        for index, axes in enumerate(np.ravel(grid)):
-            if index >= len(datasets):
-                axes.set_visible(False)
-                continue
-            part = shown[shown["dataset"].eq(datasets[index])].sort_values(["seconds", "error"])
-            losses = chosen.loss(part["error"])
-            front = part[losses <= losses.cummin()]
-            scale = chosen.unit_scale
-            axes.set_xscale("log")
-            axes.plot(
-                front["seconds"], front["error"] * scale, color=QUIET, linewidth=1, linestyle=(0, (4, 3))
-            )
-            for row in each(part):
-                colour, marker = styles[row.label]
-                axes.plot(
-                    row.seconds,
-                    row.error * scale,
-                    marker,
-                    color=colour,
-                    markersize=6.5,
-                    markeredgecolor=PAPER,
-                )
-            axes.set_xlim(part["seconds"].min() / 2, part["seconds"].max() * 2)
-            _logarithmic(axes.xaxis)
-            axes.yaxis.set_major_locator(MaxNLocator(5))
-            axes.tick_params(labelsize=8.5, labelcolor=QUIET)
-            axes.set_title(cut((short or {}).get(datasets[index]) or datasets[index], 30), loc="left",
-                           fontweight="bold", pad=6)  # fmt: skip
-        figure.supxlabel("seconds to fit and impute, median, logarithmic", fontsize=9.5, color=QUIET)
-        figure.supylabel(f"{chosen.title}, mean over cells", fontsize=9.5, color=QUIET)
-        _legend(figure, used, styles)
-        return svg(
-            figure, "cost-tables", f"{chosen.title} against seconds for each table",
-            "The numbers are in the tables under Cost and Per dataset.",
-        )  # fmt: skip
-
-
 def growth(table: pd.DataFrame) -> pd.DataFrame:
     """How the seconds of each method grow with rows and with columns: exponents of a fitted power law.
 
@@ -223,7 +142,7 @@ def growth(table: pd.DataFrame) -> pd.DataFrame:
     """
     found = []
     good = table[table["seconds"].gt(0)].dropna(subset=["n_rows", "n_columns"])
-    for (label, device, threads), part in good.groupby(["label", *_SETTING]):
+    for (label, device, threads), part in good.groupby(["label", *SETTING]):
         sizes = {key: np.log(part[key]) for key in ("n_rows", "n_columns")}
         sizes = {key: size for key, size in sizes.items() if np.ptp(size) >= np.log(SPAN)}
         if not sizes or len(part) < TABLES:
@@ -245,96 +164,3 @@ def growth(table: pd.DataFrame) -> pd.DataFrame:
             }
         )  # fmt: skip
     return pd.DataFrame(found, columns=["label", "device", "threads", "rows", "columns", "r2", "tables"])
-
-
-def growth_plot(table: pd.DataFrame) -> str | None:
-    """Seconds against rows and against columns, both logarithmic, with the fitted exponent of each method.
-
-    None where neither size varies enough. A panel shows the tables as they are; the lines are least squares
-    within the panel alone where the other size does not vary, else of the joint fit at its middle.
-    """
-    fits = growth(table)
-    sizes = [
-        (key, size, words)
-        for key, size, words in (("n_rows", "rows", "rows"), ("n_columns", "columns", "columns"))
-        if fits[size].notna().any()
-    ]
-    if not sizes:
-        return None
-    settings = table[_SETTING].drop_duplicates()
-    named = len(settings) > 1
-    styles = colours(sorted(table["label"].unique()))
-    with mpl.rc_context({**STYLE, "axes.grid.axis": "both"}):
-        lines = fits["label"].nunique()
-        width = WIDTH if len(sizes) > 1 else 0.75 * WIDTH
-        figure = Figure(figsize=(width, 3.6 + 0.24 * -(-lines // 4)), layout="constrained")
-        grid = figure.subplots(1, len(sizes), squeeze=False, sharey=True)
-        told = []
-        for axes, (key, size, words) in zip(grid[0], sizes, strict=True):
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-            for fit in each(fits[fits[size].notna()]):
-                part = table[
-                    table["label"].eq(fit.label) & table["device"].eq(fit.device)
-                    & table["threads"].eq(fit.threads) & table["seconds"].gt(0)
-                ]  # fmt: skip
-                colour, marker = styles[fit.label]
-                axes.plot(
-                    part[key], part["seconds"], marker, color=colour, markersize=5.5, markeredgecolor=PAPER
-                )
-                exponent = getattr(fit, size)
-                x = np.array([part[key].min(), part[key].max()], dtype=float)
-                middle = np.exp(np.log(part["seconds"]).mean() - exponent * np.log(part[key]).mean())
-                axes.plot(x, middle * x**exponent, color=colour, linewidth=1.2, alpha=0.7)
-                where = f", {fit.device}, {fit.threads}" if named else ""
-                told.append(f"{fit.label}{where}: {words}^{exponent:.2f}")
-            axes.set_xlabel(words)
-            _logarithmic(axes.xaxis)
-            _logarithmic(axes.yaxis)
-            axes.tick_params(labelsize=8.5, labelcolor=QUIET)
-        grid[0][0].set_ylabel("seconds to fit and impute")
-        names = {}
-        for fit in each(fits):
-            shown = [
-                f"{words} {getattr(fit, size):.1f}"
-                for _, size, words in sizes
-                if not np.isnan(getattr(fit, size))
-            ]
-            names[fit.label] = f"{fit.label} ({', '.join(shown)})"
-        _legend(figure, list(names), styles, names)
-        return svg(
-            figure, "growth", "Seconds against the size of the table", f"Exponents: {'; '.join(told)}."
-        )
-
-
-def _legend(
-    figure: Figure, labels: list[str], styles: dict[str, tuple[str, str]],
-    names: dict[str, str] | None = None,
-) -> None:  # fmt: skip
-    dot: Any = {"markersize": 6, "linestyle": "none", "markeredgecolor": PAPER}
-    keys = [Line2D([], [], color=styles[label][0], marker=styles[label][1], **dot) for label in labels]
-    told = [cut((names or {}).get(label, label), 44) for label in labels]
-    figure.legend(keys, told, loc="outside upper left", ncols=_across(told), frameon=False,
-                  fontsize=9, labelcolor=INK)  # fmt: skip
-
-
-def _across(names: list[str]) -> int:
-    """How many names of a key stand beside one another."""
-    return min(len(names), 6, max(1, int(112 / (max(map(len, names)) + 7))))
-
-
-_SUBS = ((1.0, (1.0, 2.0, 5.0)), (2.0, (1.0, 3.0)), (float("inf"), (1.0,)))
-"""Ticks within a decade, for axes of fewer decades than the bound."""
-
-
-def _logarithmic(axis: mpl.axis.Axis) -> None:
-    """A logarithmic axis with plain numbers at its ticks."""
-    subs = next(subs for bound, subs in _SUBS if _decades(axis) < bound)
-    axis.set_major_locator(LogLocator(10, subs=subs, numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    axis.set_minor_locator(NullLocator())
-
-
-def _decades(axis: mpl.axis.Axis) -> float:
-    low, high = axis.get_view_interval()
-    return float(np.log10(high / low)) if low > 0 else 9.0

@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from analysis.ablations import RATIO, STUDIES, Study
-from analysis.canvas import GREY, INK, PAPER, QUIET, STYLE, WIDTH, colours, svg
-from analysis.schema import Metric, cut, each, find_metric, mechanism_order, mechanism_text, ratio_text
+from analysis.canvas import GREY, INK, LINE, PAPER, QUIET, colours
+from analysis.drawing import LETTER, WIDTH, About, Drawing, Scale, key
+from analysis.schema import (
+    Metric,
+    counted,
+    cut,
+    each,
+    find_metric,
+    mechanism_order,
+    mechanism_text,
+    ratio_text,
+)
 
 _ACROSS = 3  # panels beside one another
 MOST_PANELS = 12
 """No more panels than this are drawn; the tables hold the rest."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What all panels of a picture share."""
+
+    drawing: Drawing
+    study: Study
+    metric: Metric
+    curves: Sequence[str]
+    styles: Mapping[str, tuple[str, str]]
+    arms: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a panel lies, in pixels."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
 
 
 def ablation(table: pd.DataFrame, *, short: Mapping[str, str] | None = None) -> str | None:
@@ -60,114 +88,123 @@ def ablation(table: pd.DataFrame, *, short: Mapping[str, str] | None = None) -> 
     shown_of = f" ({len(panels)} of {len(every)} panels)" if len(every) > len(panels) else ""
     curves = list(dict.fromkeys(order.sort_values(["series", "rank"])["curve"]))
     styles = colours(sorted(curves) if by_method else curves)  # a method looks the same in every picture
-    draw = _forest if study.scale == "named" else _lines
     arms = list(dict.fromkeys(table["arm"]))
+    named = study.scale == "named"
+
     across = min(_ACROSS, len(panels))
-    down = ceil(len(panels) / across)
-    height = 0.5 + 0.2 * len(arms) * max(1, len(curves)) ** 0.5 if study.scale == "named" else 2.5
-    with mpl.rc_context({**STYLE, "axes.grid.axis": "x" if study.scale == "named" else "both"}):
-        legend = 0.32 * ceil(len(curves) / 4) if len(curves) > 1 else 0.05
-        size = (WIDTH if across > 1 else 0.62 * WIDTH, height * down + 0.5 * (down > 1) + 0.5 + legend)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(down, across, squeeze=False, sharey=study.scale == "named")
-        for index, place in enumerate(np.ravel(grid)):
-            if index >= len(panels):
-                place.set_visible(False)
-                continue
-            here = shown[shown["panel"].eq(panels[index])]
-            draw(place, here, curves, styles, study, metric)
-            place.set_title(cut(panels[index], 34), loc="left", fontweight="bold", pad=6)
-        _named(figure, grid, study, metric, arms, curves, styles, len(panels))
-        best = "; ".join(
-            f"{panel}: least at {_least(shown[shown['panel'].eq(panel)], metric)}" for panel in panels
-        )
-        return svg(
-            figure,
-            f"ablation-{study.name}-{metric.key}",
-            f"{metric.title}: {study.title.lower()}{shown_of}",
-            f"{best}.",
-        )
+    width = WIDTH if across > 1 else 0.62 * WIDTH
+    heads, high_head = key(curves, styles, width) if len(curves) > 1 else ([], 0.0)
+    edge = LETTER * min(max(map(len, arms)), 28) + 14 if named else 26.0  # left of all panels
+    high = 46 + 20 * len(arms) * max(1, len(curves)) ** 0.5 if named else 240.0
+    wide = (width - edge) / across
+    name = f"ablation-{study.name}-{metric.key}"
+    drawing = Drawing(name, width, high_head + high * ceil(len(panels) / across) + 26)
+    drawing.extend(heads)
+    look = _Look(drawing, study, metric, curves, styles, arms)
+    for index, panel in enumerate(panels):
+        left, top = edge + wide * (index % across), high_head + high * (index // across)
+        place = _Place(left + (8 if named else 40), left + wide - 14, top + 28, top + high - 26)
+        drawing.text(place.left, top + 12, cut(panel, int(wide / LETTER)), INK, bold=True)
+        here = shown[shown["panel"].eq(panel)]
+        if named:
+            _forest(look, place, here, index % across == 0)
+        else:
+            _lines(look, place, here)
+    middle, low = (edge + width) / 2, drawing.height - 10
+    if named:
+        drawing.text(middle, low, f"{metric.title} minus that of “{arms[0]}”", QUIET, anchor="middle")
+    else:
+        scale = ", logarithmic" if study.scale == "log" else ""
+        drawing.text(middle, low, f"{study.axis}{scale}", QUIET, anchor="middle")
+        upright = (high_head + low) / 2
+        drawing.text(12, upright, f"{metric.title}, mean over mask seeds", QUIET, anchor="middle", turned=-90)
+    best = "; ".join(
+        f"{panel}: least at {_least(shown[shown['panel'].eq(panel)], metric)}" for panel in panels
+    )
+    return drawing.svg(f"{metric.title}: {study.title.lower()}{shown_of}", f"{best}.")
 
 
-def _lines(
-    axes: Axes, here: pd.DataFrame, curves: list[str], styles: Mapping[str, Any], study: Study, metric: Metric
-) -> None:
+def _lines(look: _Look, place: _Place, here: pd.DataFrame) -> None:
+    drawing, study, scale = look.drawing, look.study, look.metric.unit_scale
     position, ticks = _positions(here if study.parameter != RATIO else here.drop_duplicates("value"), study)
-    for curve in curves:
+    spots = [at for at, _ in ticks]
+    room = 0.06 * (max(spots) - min(spots)) or 1.0
+    x = Scale(min(spots) - room, max(spots) + room, place.left, place.right)
+    tall, least = here["mean"].max() * scale, here["mean"].min() * scale
+    spread = max(tall - least, 0.02 * abs(tall), 1e-9)
+    floor = 0.0 if least >= 0 else -np.inf
+    # The bars of few seeds can be longer than all that is to be seen; they end with the panel.
+    y = Scale(max(least - 0.45 * spread, floor), tall + 0.45 * spread, place.bottom, place.top)
+    for tick in y.ticks(5):
+        drawing.line([(place.left, y(tick)), (place.right, y(tick))], LINE, 0.8)
+        drawing.text(place.left - 6, y(tick), f"{tick:g}", QUIET, anchor="end", size=10.5)
+    taken = -np.inf
+    for at, told in sorted(ticks):
+        drawing.line([(x(at), place.top), (x(at), place.bottom)], LINE, 0.8)
+        half = LETTER * len(told) * 0.45
+        if x(at) - half > taken:
+            drawing.text(x(at), place.bottom + 11, told, QUIET, anchor="middle", size=10.5)
+            taken = x(at) + half + 3
+    for curve in look.curves:
         part = here[here["curve"].eq(curve)]
         if part.empty:
             continue
-        colour, marker = styles[curve]
-        x = np.array([position[arm] for arm in part["arm"]])
-        y = part["mean"].to_numpy() * metric.unit_scale
-        order = np.argsort(x, kind="stable")
-        numeric = [i for i in order if np.isfinite(part["value"].to_numpy()[i])]
-        axes.plot(x[numeric], y[numeric], color=colour, linewidth=1.3, alpha=0.8)
-        half = np.nan_to_num((part["high"] - part["low"]).to_numpy() / 2 * metric.unit_scale)
-        axes.vlines(x, y - half, y + half, color=colour, linewidth=1.6, alpha=0.55)
-        axes.plot(x, y, marker, color=colour, markersize=5.5, markeredgecolor=PAPER, markeredgewidth=0.7)
+        colour, marker = look.styles[curve]
+        of = About([], method=curve if study.parameter == RATIO else "", dataset=part["dataset"].iloc[0])
+        points = sorted((position[row.arm], row.mean * scale) for row in each(part) if np.isfinite(row.value))
+        drawing.line([(x(a), y(b)) for a, b in points], colour, 1.5, opacity=0.8, about=of)
         if study.parameter != RATIO and part["is_reference"].any():
-            level = part.loc[part["is_reference"], "mean"].iloc[0] * metric.unit_scale
-            axes.axhline(level, color=colour, linewidth=0.8, linestyle=(0, (4, 3)), alpha=0.7)
-    axes.xaxis.set_major_locator(FixedLocator([at for at, _ in ticks]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks([at for at, _ in ticks], [told for _, told in ticks])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    tall = here["mean"].max() * metric.unit_scale
-    least = here["mean"].min() * metric.unit_scale
-    room = max(tall - least, 0.02 * abs(tall), 1e-9)
-    # The bars of few seeds can be longer than all that is to be seen; they run out of the panel.
-    floor = 0.0 if least >= 0 else -np.inf
-    axes.set_ylim(max(least - 0.45 * room, floor), tall + 0.45 * room)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.tick_params(axis="y", labelcolor=QUIET, labelsize=8.5)
-    axes.tick_params(axis="x", labelsize=8.5)
+            level = y(part.loc[part["is_reference"], "mean"].iloc[0] * scale)
+            drawing.line([(place.left, level), (place.right, level)], colour, dashes=True, opacity=0.7)
+        for row in each(part):
+            spot, middle = x(position[row.arm]), row.mean * scale
+            if row.high > row.low:
+                half = (row.high - row.low) / 2 * scale
+                ends = (max(middle - half, y.low), min(middle + half, y.high))
+                drawing.line([(spot, y(end)) for end in ends], colour, 2, opacity=0.55, about=of)
+            drawing.mark(spot, y(middle), colour, marker, 4, edge=PAPER, about=_about(look, row, curve))
 
 
-def _forest(
-    axes: Axes, here: pd.DataFrame, curves: list[str], styles: Mapping[str, Any], study: Study, metric: Metric
-) -> None:
-    arms = list(dict.fromkeys(here.attrs.get("arms", here["arm"])))
-    axes.axvline(0, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    step = 0.7 / max(len(curves), 1)
-    widest = 0.0
-    for index, curve in enumerate(curves):
-        part = here[here["curve"].eq(curve) & here["difference"].notna()]
-        colour, marker = styles[curve]
-        y = np.array([arms.index(arm) for arm in part["arm"]]) + (index - (len(curves) - 1) / 2) * step
-        x = part["difference"].to_numpy() * metric.unit_scale
-        half = np.nan_to_num((part["high"] - part["low"]).to_numpy() / 2 * metric.unit_scale)
-        axes.errorbar(x, y, xerr=half, fmt="none", ecolor=colour, elinewidth=1.6, alpha=0.55)
-        axes.plot(x, y, marker, color=colour, markersize=5.5, markeredgecolor=PAPER, markeredgewidth=0.7)
-        widest = max(widest, np.abs(x).max(initial=0.0))
-    axes.set_xlim(-1.9 * widest or -1, 1.9 * widest or 1)
-    axes.set_yticks(range(len(arms)), [cut(arm, 28) for arm in arms])
-    axes.set_ylim(len(arms) - 0.5, -0.5)
-    axes.tick_params(axis="y", labelsize=9)
-    axes.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+def _forest(look: _Look, place: _Place, here: pd.DataFrame, first: bool) -> None:
+    drawing, scale = look.drawing, look.metric.unit_scale
+    known = here[here["difference"].notna()]
+    widest = 1.9 * float(np.abs(known["difference"]).max() if len(known) else 0) * scale or 1.0
+    x = Scale(-widest, widest, place.left, place.right)
+    for tick in x.ticks(4):
+        drawing.line([(x(tick), place.top), (x(tick), place.bottom)], LINE, 0.8)
+        drawing.text(x(tick), place.bottom + 11, f"{tick:g}", QUIET, anchor="middle", size=10.5)
+    drawing.line([(x(0), place.top), (x(0), place.bottom)], GREY, dashes=True)
+    step = (place.bottom - place.top) / len(look.arms)
+    for index, arm in enumerate(look.arms):
+        if first:
+            at = place.top + step * (index + 0.5)
+            drawing.text(place.left - 12, at, cut(arm, 28), INK, anchor="end", size=11)
+    apart = 0.7 * step / max(len(look.curves), 1)
+    for index, curve in enumerate(look.curves):
+        colour, marker = look.styles[curve]
+        for row in each(known[known["curve"].eq(curve)]):
+            shift = (index - (len(look.curves) - 1) / 2) * apart
+            y, middle = place.top + step * (look.arms.index(row.arm) + 0.5) + shift, row.difference * scale
+            if row.high > row.low:
+                ends = (max(row.low * scale, -widest), min(row.high * scale, widest))
+                drawing.line([(x(end), y) for end in ends], colour, 2, opacity=0.55)
+            drawing.mark(x(middle), y, colour, marker, 4, edge=PAPER, about=_about(look, row, curve))
 
 
-def _named(
-    figure: Figure, grid: Any, study: Study, metric: Metric, arms: list[str], curves: list[str],
-    styles: Mapping[str, Any], panels: int,
-) -> None:  # fmt: skip
-    """Axis labels and the key of the curves, once for the whole figure."""
-    if study.scale == "named":
-        figure.supxlabel(f"{metric.title} minus that of “{arms[0]}”", fontsize=9.5, color=QUIET)
-    else:
-        scale = ", logarithmic" if study.scale == "log" else ""
-        figure.supxlabel(f"{study.axis}{scale}", fontsize=9.5, color=QUIET)
-        figure.supylabel(f"{metric.title}, mean over mask seeds", fontsize=9.5, color=QUIET)
-    if len(curves) > 1:
-        keys = [
-            Line2D([], [], color=styles[curve][0], marker=styles[curve][1], markersize=6,
-                             markeredgecolor=PAPER, linewidth=1.3)
-            for curve in curves
-        ]  # fmt: skip
-        figure.legend(
-            keys, [cut(curve, 40) for curve in curves], loc="outside upper left", ncols=min(len(curves), 4),
-            frameon=False, fontsize=9, labelcolor=INK,
-        )  # fmt: skip
+def _about(look: _Look, row: Any, curve: str) -> About:
+    """An arm's mean, and its difference from the reference with the interval."""
+    metric, by_method = look.metric, look.study.parameter == RATIO
+    told = [f"{', '.join(dict.fromkeys((curve, row.arm)))}: {metric.title} {metric.text(row.mean)}"]
+    told.append(
+        f"{row.dataset}, {mechanism_text(row.mechanism)}, {ratio_text(row.ratio)} missing, {row.method}"
+    )
+    if not row.is_reference and pd.notna(row.difference):
+        gap, low, high = (
+            f"{value * metric.unit_scale:+.{metric.digits}f}" for value in (row.difference, row.low, row.high)
+        )
+        interval = f", {low} to {high}" if pd.notna(row.low) else ""
+        told.append(f"{gap} against the reference{interval}, over {counted(int(row.pairs), 'mask seed')}")
+    return About(told, curve if by_method else "", row.dataset)
 
 
 def _positions(here: pd.DataFrame, study: Study) -> tuple[dict[str, float], list[tuple[float, str]]]:

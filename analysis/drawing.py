@@ -8,13 +8,14 @@ Lengths are CSS pixels, y grows downwards.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from matplotlib.ticker import MaxNLocator
 
-from analysis.canvas import PALETTE
+from analysis.canvas import INK, PALETTE
+from analysis.schema import cut
 
 WIDTH = 920
 """Of a picture that takes the page's whole column."""
@@ -161,6 +162,12 @@ class Drawing:
         place = f'x="{_short(x)}" y="{_short(y + 0.35 * size)}"'
         self._parts.append(f"<text {place} {look}{_told(about)}>{_escaped(text)}</text>")
 
+    def extend(self, marks: Iterable[Mark]) -> None:
+        """Take over what `key` laid out."""
+        for x, y, text, colour, shape in marks:
+            self.mark(x, y, colour, shape, 4.5)
+            self.text(x + 10, y, text, INK)
+
     def svg(self, title: str, description: str) -> str:
         """The picture as an ``<svg>`` element; `title` and `description` are what a screen reader says."""
         name, wide = self.name, f"{self.width:g}px"
@@ -174,6 +181,36 @@ class Drawing:
             + "\n".join(self._parts)
             + "\n</svg>"
         )
+
+
+Mark = tuple[float, float, str, str, str]
+"""A mark of a key: x, y, its name, colour and shape."""
+
+
+def key(
+    names: Sequence[str], styles: Mapping[str, tuple[str, str]], width: float
+) -> tuple[list[Mark], float]:
+    """The names of colours and shapes in rows above a picture, and the height that these take.
+
+    Parameters
+    ----------
+    names
+        Who is in the picture; long ones are cut.
+    styles
+        A colour and a shape for each name.
+    width
+        The picture's.
+    """
+    marks: list[Mark] = []
+    x, y = 8.0, 10.0
+    for name in names:
+        text = cut(name, 44)
+        room = 26 + LETTER * len(text)
+        if marks and x + room > width:
+            x, y = 8.0, y + 19
+        marks.append((x, y, text, *styles[name]))
+        x += room
+    return marks, y + 16
 
 
 def beside(

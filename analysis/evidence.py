@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-import matplotlib as mpl
 import pandas as pd
 
-from analysis.canvas import INK, LINE, PAPER, QUIET, STYLE, WIDTH, colours, sheet, svg
+from analysis.canvas import INK, LINE, PAPER, QUIET, colours
 from analysis.comparison import Comparison, sensitivity, within_table
+from analysis.drawing import LETTER, WIDTH, About, Drawing, Scale
 from analysis.grid import Column, Entry, Grid
 from analysis.ranking import only_split
 from analysis.records import labelled
@@ -207,46 +208,40 @@ def critical_difference_diagram(comparison: Comparison) -> str | None:
     ranks = ranks.loc[sorted(ranks.index, key=lambda name: (round(ranks[name], 9), name))]
     cliques = _cliques(list(ranks), power.critical_difference)
     styles = colours(sorted(map(str, ranks.index)))
-    half = (len(ranks) + 1) // 2
-    k = len(ranks)
-    with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure, axes = sheet(WIDTH, 1.15 + 0.24 * half + 0.13 * len(cliques))
-        axes.set_xlim(0.4 - 0.28 * k, k + 0.6 + 0.28 * k)
-        base = 0.55 + 0.42 * len(cliques)
-        axes.set_ylim(base + 0.75 * half + 0.1, -2.0)
-        axes.plot([1, k], [0, 0], color=INK, linewidth=1)
-        for tick in range(1, k + 1):
-            axes.plot([tick, tick], [0, -0.15], color=INK, linewidth=1)
-            axes.text(tick, -0.3, str(tick), ha="center", va="bottom", fontsize=9, color=QUIET)
-        axes.plot([1, 1 + power.critical_difference], [-1.45, -1.45], color=QUIET, linewidth=2)
-        axes.text(
-            1, -1.6, f"critical difference {power.critical_difference:.2f}", ha="left", va="bottom",
-            fontsize=8.5, color=QUIET,
+    half, k, step = (len(ranks) + 1) // 2, len(ranks), 19
+    side = min(max(map(len, map(str, ranks.index))), 30) * LETTER + 56
+    line = 62.0
+    base = line + 22 + 9 * len(cliques)
+    where = "-".join(str(comparison.stratum[key]) for key in STRATUM)
+    name = "cd-" + "".join(letter if letter.isalnum() else "-" for letter in where)
+    drawing = Drawing(name, WIDTH, base + step * half)
+    x = Scale(1, k, side, WIDTH - side)
+    drawing.line([(x(1), line), (x(k), line)], INK)
+    for tick in range(1, k + 1):
+        drawing.line([(x(tick), line), (x(tick), line - 5)], INK)
+        drawing.text(x(tick), line - 13, str(tick), QUIET, anchor="middle", size=11)
+    drawing.line([(x(1), 22), (x(1 + power.critical_difference), 22)], QUIET, 2.5)
+    drawing.text(x(1), 10, f"critical difference {power.critical_difference:.2f}", QUIET, size=11)
+    for index, (label, rank) in enumerate(ranks.items()):
+        left = index < half
+        y = base + step * (index if left else k - 1 - index)
+        edge, anchor = (side - 14, "end") if left else (WIDTH - side + 14, "start")
+        drawing.line([(x(rank), line), (x(rank), y), (edge, y)], LINE, 1.2)
+        short = cut(str(label), 30)
+        about = About([f"{label}: average rank {rank:.2f}", stratum_text(comparison.stratum)], str(label))
+        drawing.text(
+            edge + (-6 if left else 6), y, f"{short}  {rank:.2f}" if left else f"{rank:.2f}  {short}", INK,
+            anchor=anchor, about=replace(about, told=[]),
         )  # fmt: skip
-        for index, (name, rank) in enumerate(ranks.items()):
-            left = index < half
-            y = base + 0.75 * (index if left else k - 1 - index)
-            edge = 0.7 if left else k + 0.3
-            axes.plot([rank, rank, edge], [0, y, y], color=LINE, linewidth=1.1, zorder=1)
-            colour, marker = styles[str(name)]
-            axes.plot(rank, 0, marker, color=colour, markersize=7, markeredgecolor=PAPER, zorder=3)
-            text = f"{cut(str(name), 30)}  {rank:.2f}" if left else f"{rank:.2f}  {cut(str(name), 30)}"
-            axes.text(edge + (-0.08 if left else 0.08), y, text, ha="right" if left else "left", va="center",
-                      fontsize=9)  # fmt: skip
-        for level, (low, high) in enumerate(cliques):
-            y = 0.4 + 0.42 * level
-            axes.plot([low - 0.04, high + 0.04], [y, y], color=INK, linewidth=3.2, solid_capstyle="round")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines["bottom"].set_visible(False)
-        told = ", ".join(f"{name} {rank:.2f}" for name, rank in ranks.items())
-        stratum = comparison.stratum
-        name = "-".join(str(stratum[key]) for key in STRATUM)
-        return svg(
-            figure, "cd-" + "".join(c if c.isalnum() else "-" for c in name),
-            f"Average ranks under {stratum_text(stratum)}",
-            f"Average ranks: {told}. Critical difference {power.critical_difference:.2f}.",
-        )  # fmt: skip
+        colour, marker = styles[str(label)]
+        drawing.mark(x(rank), line, colour, marker, 5, edge=PAPER, about=about)
+    for level, (low, high) in enumerate(cliques):
+        drawing.line([(x(low) - 4, line + 13 + 9 * level), (x(high) + 4, line + 13 + 9 * level)], INK, 4)
+    told = ", ".join(f"{label} {rank:.2f}" for label, rank in ranks.items())
+    return drawing.svg(
+        f"Average ranks under {stratum_text(comparison.stratum)}",
+        f"Average ranks: {told}. Critical difference {power.critical_difference:.2f}.",
+    )
 
 
 def _cliques(ranks: Sequence[float], width: float) -> list[tuple[float, float]]:

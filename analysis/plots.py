@@ -224,12 +224,16 @@ def bottom_axis(
         drawing.text((x.start + x.end) / 2, bottom + 34, title, QUIET, anchor="middle")
 
 
-def side_axis(drawing: Drawing, y: Scale, left: float, right: float, title: str) -> None:
+def side_axis(
+    drawing: Drawing, y: Scale, left: float, right: float, title: str = "", text: Any = "{:g}".format,
+    most: int = 6,
+) -> None:  # fmt: skip
     """Ticks with grid lines from `left` to `right`, and a title that reads upwards."""
-    for tick in y.ticks(6):
+    for tick in y.ticks(most):
         drawing.line([(left, y(tick)), (right, y(tick))], LINE, 0.8)
-        drawing.text(left - 8, y(tick), f"{tick:g}", QUIET, anchor="end", size=11)
-    drawing.text(14, (y.start + y.end) / 2, title, QUIET, anchor="middle", turned=-90)
+        drawing.text(left - 8, y(tick), text(tick), QUIET, anchor="end", size=11)
+    if title:
+        drawing.text(14, (y.start + y.end) / 2, title, QUIET, anchor="middle", turned=-90)
 
 
 def duration(seconds: float) -> str:

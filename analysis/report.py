@@ -10,7 +10,7 @@ from markupsafe import Markup
 from rich.console import Console
 from rich.text import Text
 
-from analysis import cost, curves, evidence, gallery, overview, panels, plots, stability
+from analysis import cost_plots, curves, evidence, gallery, overview, panels, plots, stability
 from analysis import grid as render
 from analysis.findings import Findings, find
 from analysis.page import environment, write_whole
@@ -28,8 +28,8 @@ def pictures(found: Findings) -> dict[str, Markup]:
         "cost": plots.cost(records, again=again),
         "stability": stability.picture(found.views),
         "panels": panels.panels(records, order=found.order, short=short, again=again),
-        "cost_tables": cost.accuracy_against_cost(records, short=dict(short)),
-        "growth": cost.growth_plot(found.costs),
+        "cost_tables": cost_plots.accuracy_against_cost(records, short=short),
+        "growth": cost_plots.growth_plot(found.costs),
         "failures": panels.failures(records, short=short, again=again),
     }
     drawn |= {f"two-{key}": drawing for key, drawing in plots.two_axes(records, again=again).items()}

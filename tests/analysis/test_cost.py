@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from made_records import frame, record
 
-from analysis.cost import accuracy_against_cost, cost_grids, costs, growth, growth_plot
+from analysis.cost import cost_grids, costs, growth
+from analysis.cost_plots import accuracy_against_cost, growth_plot
 
 
 def sized(exponents: tuple[float, float], sizes, **changes):
