@@ -1,7 +1,7 @@
 """Which method suits a table with holes: tried on entries of it that are known.
 
 A share of the observed entries is hidden in the table's own patterns (`orchestrator.impute.hiding`), the
-methods fill them (`fits`), and the better go on to more rows and folds (`halving`). The one with the least
+methods fill them (`fit`), and the better go on to more rows and folds (`halving`). The one with the least
 error is chosen; where others cannot be told from it, the plainest of them.
 """
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 import methods
 from orchestrator.impute.candidates import candidates
-from orchestrator.impute.fits import hired
+from orchestrator.impute.crew import hired
 from orchestrator.impute.halving import Budget, Contest, Result, Stand, compete
 from orchestrator.impute.hiding import ASSUMPTION, NothingToHideError, pattern_bank
 from orchestrator.impute.scoring import METRICS, Columns, Floats

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.impute.candidates import expected_seconds
-from orchestrator.impute.fits import Crew
+from orchestrator.impute.crew import Crew
 from orchestrator.impute.race import FEWEST, FOLDS, Budget, Contest, Race, Rung, Stand, ranked
 from orchestrator.impute.scoring import Board
 from orchestrator.sweep import RequestError

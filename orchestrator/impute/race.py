@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.impute.candidates import Candidate, expected_seconds, growth
-from orchestrator.impute.fits import Crew, Job, Outcome, Sheet
+from orchestrator.impute.crew import Crew
+from orchestrator.impute.fit import Job, Outcome, Sheet
 from orchestrator.impute.hiding import Mask, hide
 from orchestrator.impute.scoring import Board, Columns, Floats, Fold
 

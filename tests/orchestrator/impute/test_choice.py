@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from orchestrator.impute.choice import NothingToHideError, choose
-from orchestrator.impute.fits import Sheet
+from orchestrator.impute.fit import Sheet
 from orchestrator.impute.hiding import pattern_bank
 from orchestrator.impute.race import Contest, Rung
 from orchestrator.impute.scoring import Columns, numbers
