@@ -30,31 +30,21 @@ def uncertain_grid(found: Counted) -> Grid | None:
         middle, most = part["relative"].median(), part["relative"].max()
         if pd.isna(middle):
             continue
-        category = shown.kind == "category"
-        form = ".0%" if category else ".2f"
-        own = number(middle, form) if category else Entry(width_text(part["plain"].median(), shown.kind))
-        rows.append(
-            [
-                Entry(shown.name),
-                Entry(f"{len(part):,}", value=float(len(part))),
-                Entry("draws that disagree" if category else "SD of the draws"),
-                own,
-                Entry("–") if category else number(middle, form),
-                Entry("–") if category else number(most, form),
-                number(most, form) if category else Entry("–"),
-            ]
-        )
+        own = Entry(width_text(part["plain"].median(), shown.kind), value=float(middle))
+        said = [Entry("SD of the draws"), own, number(middle, ".2f"), number(most, ".2f")]
+        if shown.kind == "category":
+            said = [Entry("draws that disagree"), number(middle, ".0%"), Entry("–"), number(most, ".0%")]
+        rows.append([Entry(shown.name), Entry(f"{len(part):,}", value=float(len(part))), *said])
     if not rows:
         return None
-    rows.sort(key=lambda row: -max(row[4].value or 0.0, row[3].value or 0.0))
+    rows.sort(key=lambda row: -(row[3].value or 0.0))
     columns = [
         Column("column", number=False),
         Column("filled"),
         Column("measured by", number=False),
         Column("median", explanation="over the column's filled entries"),
         Column("to SD", explanation="median divided by the standard deviation of the observed values"),
-        Column("widest to SD"),
-        Column("most disputed"),
+        Column("widest", explanation="of a number or date: to that standard deviation, too"),
     ]
     return Grid("Spread over the draws", columns, rows)
 

@@ -56,7 +56,8 @@ def _how_sure(story: Story) -> str:
 
 
 def _probability(sure: float) -> str:
-    return ">99 %".replace(" ", "\u202f") if 0.995 <= sure < 1 else percent(sure)
+    """In percent; resampling never shows certainty."""
+    return f">{percent(0.99)}" if sure >= 0.995 else percent(sure)
 
 
 def caveats(found: Counted) -> list[str]:
@@ -102,7 +103,7 @@ def facts(found: Counted) -> list[tuple[str, str]]:
     total = int(found.missing.sum())
     return [
         ("rows", f"{found.n_rows:,}"),
-        ("columns", f"{found.mask.shape[1]:,}, {int((found.missing > 0).sum()):,} with holes"),
+        ("columns", f"{found.mask.shape[1]:,} ({int((found.missing > 0).sum()):,} with holes)"),
         ("missing entries", f"{total:,} ({share_text(total / max(found.mask.size, 1))})"),
         ("rows without a hole", f"{whole:,} ({share_text(whole / max(found.n_rows, 1))})"),
         ("patterns", f"{len(found.patterns.counts):,}"),
