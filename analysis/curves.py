@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -76,10 +76,14 @@ def ablation(table: pd.DataFrame, *, short: Mapping[str, str] | None = None) -> 
     if shown.empty:
         return None
     by_method = study.parameter == RATIO
+    several = {name for name in ("mechanism", "ratio", "protocol", "method") if table[name].nunique() > 1}
     shown = shown.assign(
-        panel=[_panel(row, table, short or {}, by_method) for row in each(shown)],
-        curve=[_curve(row, table, by_method) for row in each(shown)],
+        panel=[_panel(row, several, short or {}, by_method) for row in each(shown)],
+        curve=[_curve(row, several, by_method) for row in each(shown)],
     )
+    rows: dict[str, list[Any]] = {}
+    for row in each(shown):
+        rows.setdefault(row.panel, []).append(row)
     order = shown.assign(rank=shown["mechanism"].map(mechanism_order)).sort_values(
         ["dataset", "rank", "ratio"]
     )
@@ -105,11 +109,10 @@ def ablation(table: pd.DataFrame, *, short: Mapping[str, str] | None = None) -> 
         left, top = edge + wide * (index % across), high_head + high * (index // across)
         place = _Place(left + (8 if named else 40), left + wide - 14, top + 28, top + high - 26)
         drawing.text(place.left, top + 12, cut(panel, int(wide / LETTER)), INK, bold=True)
-        here = shown[shown["panel"].eq(panel)]
         if named:
-            _forest(look, place, here, index % across == 0)
+            _forest(look, place, rows[panel], index % across == 0)
         else:
-            _lines(look, place, here)
+            _lines(look, place, rows[panel])
     middle, low = (edge + width) / 2, drawing.height - 10
     if named:
         drawing.text(middle, low, f"{metric.title} minus that of “{arms[0]}”", QUIET, anchor="middle")
@@ -118,19 +121,17 @@ def ablation(table: pd.DataFrame, *, short: Mapping[str, str] | None = None) -> 
         drawing.text(middle, low, f"{study.axis}{scale}", QUIET, anchor="middle")
         upright = (high_head + low) / 2
         drawing.text(12, upright, f"{metric.title}, mean over mask seeds", QUIET, anchor="middle", turned=-90)
-    best = "; ".join(
-        f"{panel}: least at {_least(shown[shown['panel'].eq(panel)], metric)}" for panel in panels
-    )
+    best = "; ".join(f"{panel}: least at {_least(rows[panel], metric)}" for panel in panels)
     return drawing.svg(f"{metric.title}: {study.title.lower()}{shown_of}", f"{best}.")
 
 
-def _lines(look: _Look, place: _Place, here: pd.DataFrame) -> None:
+def _lines(look: _Look, place: _Place, here: Sequence[Any]) -> None:
     drawing, study, scale = look.drawing, look.study, look.metric.unit_scale
-    position, ticks = _positions(here if study.parameter != RATIO else here.drop_duplicates("value"), study)
+    position, ticks = _positions(here, study)
     spots = [at for at, _ in ticks]
     room = 0.06 * (max(spots) - min(spots)) or 1.0
     x = Scale(min(spots) - room, max(spots) + room, place.left, place.right)
-    tall, least = here["mean"].max() * scale, here["mean"].min() * scale
+    tall, least = (end(row.mean for row in here) * scale for end in (max, min))
     spread = max(tall - least, 0.02 * abs(tall), 1e-9)
     floor = 0.0 if least >= 0 else -np.inf
     # The bars of few seeds can be longer than all that is to be seen; they end with the panel.
@@ -146,17 +147,17 @@ def _lines(look: _Look, place: _Place, here: pd.DataFrame) -> None:
             drawing.text(x(at), place.bottom + 11, told, QUIET, anchor="middle", size=10.5)
             taken = x(at) + half + 3
     for curve in look.curves:
-        part = here[here["curve"].eq(curve)]
-        if part.empty:
+        part = [row for row in here if row.curve == curve]
+        if not part:
             continue
         colour, marker = look.styles[curve]
-        of = About([], method=curve if study.parameter == RATIO else "", dataset=part["dataset"].iloc[0])
-        points = sorted((position[row.arm], row.mean * scale) for row in each(part) if np.isfinite(row.value))
+        of = About([], method=curve if study.parameter == RATIO else "", dataset=part[0].dataset)
+        points = sorted((position[row.arm], row.mean * scale) for row in part if np.isfinite(row.value))
         drawing.line([(x(a), y(b)) for a, b in points], colour, 1.5, opacity=0.8, about=of)
-        if study.parameter != RATIO and part["is_reference"].any():
-            level = y(part.loc[part["is_reference"], "mean"].iloc[0] * scale)
+        levels = [y(row.mean * scale) for row in part if row.is_reference and study.parameter != RATIO]
+        for level in levels[:1]:
             drawing.line([(place.left, level), (place.right, level)], colour, dashes=True, opacity=0.7)
-        for row in each(part):
+        for row in part:
             spot, middle = x(position[row.arm]), row.mean * scale
             if row.high > row.low:
                 half = (row.high - row.low) / 2 * scale
@@ -165,10 +166,10 @@ def _lines(look: _Look, place: _Place, here: pd.DataFrame) -> None:
             drawing.mark(spot, y(middle), colour, marker, 4, edge=PAPER, about=_about(look, row, curve))
 
 
-def _forest(look: _Look, place: _Place, here: pd.DataFrame, first: bool) -> None:
+def _forest(look: _Look, place: _Place, here: Sequence[Any], first: bool) -> None:
     drawing, scale = look.drawing, look.metric.unit_scale
-    known = here[here["difference"].notna()]
-    widest = 1.9 * float(np.abs(known["difference"]).max() if len(known) else 0) * scale or 1.0
+    known = [row for row in here if pd.notna(row.difference)]
+    widest = 1.9 * max((abs(row.difference) for row in known), default=0) * scale or 1.0
     x = Scale(-widest, widest, place.left, place.right)
     for tick in x.ticks(4):
         drawing.line([(x(tick), place.top), (x(tick), place.bottom)], LINE, 0.8)
@@ -182,7 +183,7 @@ def _forest(look: _Look, place: _Place, here: pd.DataFrame, first: bool) -> None
     apart = 0.7 * step / max(len(look.curves), 1)
     for index, curve in enumerate(look.curves):
         colour, marker = look.styles[curve]
-        for row in each(known[known["curve"].eq(curve)]):
+        for row in (row for row in known if row.curve == curve):
             shift = (index - (len(look.curves) - 1) / 2) * apart
             y, middle = place.top + step * (look.arms.index(row.arm) + 0.5) + shift, row.difference * scale
             if row.high > row.low:
@@ -207,45 +208,47 @@ def _about(look: _Look, row: Any, curve: str) -> About:
     return About(told, curve if by_method else "", row.dataset)
 
 
-def _positions(here: pd.DataFrame, study: Study) -> tuple[dict[str, float], list[tuple[float, str]]]:
+def _positions(here: Sequence[Any], study: Study) -> tuple[dict[str, float], list[tuple[float, str]]]:
     """Where each arm stands, and the ticks; zero on a logarithmic axis and what is no number stand apart."""
-    arms = here.drop_duplicates("arm")[["arm", "value"]]
-    numbers = arms.dropna(subset=["value"]).sort_values("value")
+    # a ratio is one place on the axis, whichever method's
+    values = {row.value if study.parameter == RATIO else row.arm: row for row in here}
+    arms = [(row.arm, row.value) for row in values.values()]
     log = study.scale == "log"
-    inside = numbers[numbers["value"].gt(0)] if log else numbers
-    spot = dict(zip(inside["arm"], np.log10(inside["value"]) if log else inside["value"], strict=True))
+    numbers = sorted((value, arm) for arm, value in arms if np.isfinite(value))
+    spot = {arm: float(np.log10(value) if log else value) for value, arm in numbers if value > 0 or not log}
     low, high = min(spot.values(), default=0.0), max(spot.values(), default=0.0)
     step = (high - low) / max(len(spot) - 1, 1) or 1.0
-    for index, arm in enumerate(numbers.loc[~numbers.index.isin(inside.index), "arm"], start=1):
+    for index, arm in enumerate((arm for _, arm in numbers if arm not in spot), start=1):
         spot[arm] = low - index * step
-    for index, arm in enumerate(arms.loc[arms["value"].isna(), "arm"], start=1):
+    for index, arm in enumerate((arm for arm, value in arms if not np.isfinite(value)), start=1):
         spot[arm] = high + index * step
     return spot, [(at, cut(arm, 12)) for arm, at in spot.items()]
 
 
-def _panel(row: Any, table: pd.DataFrame, short: Mapping[str, str], by_method: bool) -> str:
+def _panel(row: Any, several: Set[str], short: Mapping[str, str], by_method: bool) -> str:
     """A panel is one table; what else varies over the records, and is no curve, tells panels apart."""
     told = [short.get(row.dataset) or row.dataset]
-    if by_method and table["mechanism"].nunique() > 1:
+    if by_method and "mechanism" in several:
         told.append(mechanism_text(row.mechanism))
-    if not by_method and table["ratio"].nunique() > 1:
+    if not by_method and "ratio" in several:
         told.append(ratio_text(row.ratio))
-    if table["protocol"].nunique() > 1:
+    if "protocol" in several:
         told.append(row.protocol)
-    if not by_method and table["method"].nunique() > 1:
+    if not by_method and "method" in several:
         told.append(row.method)
     return ", ".join(told)
 
 
-def _curve(row: Any, table: pd.DataFrame, by_method: bool) -> str:
+def _curve(row: Any, several: Set[str], by_method: bool) -> str:
     if by_method:
         return str(row.series)
     told = [row.series] if row.series else []
-    if table["mechanism"].nunique() > 1 or not told:
+    if "mechanism" in several or not told:
         told.insert(0, mechanism_text(row.mechanism))
     return ", ".join(told)
 
 
-def _least(here: pd.DataFrame, metric: Metric) -> str:
-    best = here.loc[[metric.loss(here["mean"]).idxmin()]]
-    return f"{best['arm'].iloc[0]} ({metric.text(float(best['mean'].iloc[0]))})"
+def _least(here: Sequence[Any], metric: Metric) -> str:
+    losses = metric.loss(pd.Series([row.mean for row in here]))
+    best = here[int(losses.idxmin())]
+    return f"{best.arm} ({metric.text(best.mean)})"

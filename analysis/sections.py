@@ -175,6 +175,8 @@ def ablation_grids(table: pd.DataFrame, short: Mapping[str, str]) -> list[Grid]:
     places = table[keys].drop_duplicates().to_dict("records")
     for stratum in sorted(places, key=lambda place: mechanism_order(str(place["mechanism"]))):
         part = table.merge(pd.DataFrame([stratum]), on=keys)
+        ends = (metric.loss(part["mean"]), metric.loss(part["mean"] - part["difference"]))
+        part = part.assign(gains=ends[0] < ends[1])
         datasets = sorted(part["dataset"].unique())
         arms = list(each(part[["method", "series", "arm", "is_reference"]].drop_duplicates()))
         by_place = {(row.method, row.series, row.arm, row.dataset): row for row in each(part)}
@@ -228,9 +230,8 @@ def _ablation_entry(row: Any, metric: Metric) -> Entry:
     gap = _signed(row.difference * scale, digits)
     if pd.isna(row.low):
         return Entry(text, f"({gap})", float(row.mean), note=str(row.note))
-    ends = metric.loss(pd.Series([row.mean, row.mean - row.difference]))
     clear = row.low > 0 or row.high < 0
-    mark = "" if not clear else "best" if ends[0] < ends[1] else "alarm"
+    mark = "" if not clear else "best" if row.gains else "alarm"
     told = f"({gap}; {_signed(row.low * scale, digits)} to {_signed(row.high * scale, digits)})"
     return Entry(text, told, float(row.mean), mark, str(row.note))
 

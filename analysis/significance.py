@@ -141,16 +141,23 @@ def signed_rank(differences: np.ndarray) -> tuple[float, float, float]:
     >>> signed_rank(np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     (15.0, 0.0, 0.0625)
     """
-    d = np.round(np.asarray(differences, dtype=float), _TIE)
+    (result,) = _signed_ranks(np.asarray(differences, dtype=float)[None])
+    return result
+
+
+def _signed_ranks(differences: np.ndarray) -> list[tuple[float, float, float]]:
+    """`signed_rank` of each row."""
+    d = np.round(differences, _TIE)
     # Twice the midranks are whole numbers.
-    ranks = np.rint(2 * stats.rankdata(np.abs(d))).astype(int)
-    up, down, even = (int(ranks[where].sum()) for where in (d > 0, d < 0, d == 0))
-    share = even / 4
-    if not (d != 0).any():
-        return share, share, 1.0
-    patterns = _sign_patterns(tuple(sorted(ranks[d != 0])))
-    p = min(1.0, 2 * float(patterns[: min(up, down) + 1].sum()))
-    return up / 2 + share, down / 2 + share, p
+    ranks = np.rint(2 * stats.rankdata(np.abs(d), axis=1)).astype(int)
+    up, down, even = ((ranks * where).sum(axis=1) for where in (d > 0, d < 0, d == 0))
+    results = []
+    for row, gains, losses, zeros in zip(np.where(d != 0, ranks, 0), up, down, even, strict=True):
+        share = float(zeros / 4)
+        patterns = _sign_patterns(tuple(sorted(row[row > 0])))
+        p = min(1.0, 2 * float(patterns[: min(gains, losses) + 1].sum()))
+        results.append((float(gains / 2) + share, float(losses / 2) + share, p))
+    return results
 
 
 @lru_cache(maxsize=256)  # without ties there is one for each number of data sets
@@ -296,10 +303,10 @@ def wilcoxon_holm(losses: pd.DataFrame) -> pd.DataFrame:
     table = check_unit(losses)
     ranks = table.rank(axis=1).mean()
     order = sorted(table.columns, key=lambda name: (ranks[name], str(name)))
-    rows = []
-    for first, second in combinations(order, 2):
-        against, support, p = signed_rank(relative_difference(table, first, second))
-        rows.append((first, second, support, against, p))
+    pairs = list(combinations(order, 2))
+    gaps = [relative_difference(table, first, second) for first, second in pairs]
+    tests = _signed_ranks(np.array(gaps)) if pairs else []
+    rows = [(*pair, support, against, p) for pair, (against, support, p) in zip(pairs, tests, strict=True)]
     result = pd.DataFrame(rows, columns=["first", "second", "rank_sum_for", "rank_sum_against", "p"])
     return result.assign(p_holm=holm(result["p"].to_numpy()))
 
