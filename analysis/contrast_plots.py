@@ -14,6 +14,8 @@ from analysis.schema import cut, percent
 OBSERVED, FILLED = SERIES["--series-1"], SERIES["--series-2"]
 WIDTH, HEIGHT = 286, 132
 """Of a picture of numbers, in CSS pixels; one of categories is as high as these are many."""
+TALL = 2.5
+"""A line of filled values is cut where it is so many times as high as the highest observed bar."""
 LABELLED = 104
 """Pixels for the names of categories."""
 
@@ -34,7 +36,8 @@ def contrast_plot(shown: Contrast, name: str) -> str | None:
 
 
 def _histograms(shown: Contrast, name: str) -> str:
-    top = max(shown.observed.max(), 0 if len(shown.few) else shown.filled.max())
+    peak = 0.0 if len(shown.few) else float(shown.filled.max())
+    top = max(shown.observed.max(), min(peak, TALL * shown.observed.max()))
     along = Scale(shown.edges[0], shown.edges[-1], 6, WIDTH - 6)
     up = Scale(0, top, HEIGHT - 22, 4)
     drawing = Drawing(name, WIDTH, HEIGHT)
@@ -47,7 +50,12 @@ def _histograms(shown: Contrast, name: str) -> str:
         for value in np.clip(shown.few, shown.edges[0], shown.edges[-1]):
             drawing.line([(along(value), up.start), (along(value), up.start - 22)], FILLED, 2)
     else:
-        drawing.line(_stairs(shown.filled, shown.edges, along, up), FILLED, 1.8)
+        drawing.line(_stairs(np.minimum(shown.filled, top), shown.edges, along, up), FILLED, 1.8)
+    if peak > top:
+        at = int(shown.filled.argmax())
+        right = at < len(shown.filled) / 2
+        beside = along(shown.edges[at + 1]) + 4 if right else along(shown.edges[at]) - 4
+        drawing.text(beside, 11, f"{percent(peak)} ↑", FILLED, anchor="start" if right else "end", size=10.5)
     _ticks(drawing, shown, along)
     return drawing.svg(f"Observed and filled values of {shown.name}", _numbers_told(shown))
 
@@ -65,6 +73,8 @@ def _ticks(drawing: Drawing, shown: Contrast, along: Scale) -> None:
         texts = [_date_text(place, along.high - along.low) for place in places]
     else:
         places = along.ticks(4)
+        if shown.edges[0] % 1 == 0.5:  # bins of whole numbers
+            places = [place for place in places if place % 1 == 0]
         texts = [number_text(place) for place in places]
     for place, text in zip(places, texts, strict=True):
         half = 3.1 * len(text)

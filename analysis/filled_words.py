@@ -16,7 +16,7 @@ SAID = 12
 NAMED = 6
 """Columns named one by one in a sentence or a cell."""
 
-_SURE = ((0.95, "almost surely"), (0.8, "probably"), (0.5, "more likely than not"), (0.0, "perhaps"))
+_SURE = ((0.95, "almost surely"), (0.8, "probably"), (0.5, "more likely than not"))
 
 
 def verdict(found: Counted) -> str:
@@ -48,7 +48,12 @@ def _how_sure(story: Story) -> str:
     rivals = int(story.board["status"].eq("scored").sum())
     if rivals < 2:
         return "No other method was scored to the end on this table."
-    word = next(word for least, word in _SURE if sure >= least)
+    word = next((word for least, word in _SURE if sure >= least), None)
+    if word is None:
+        return (
+            f"Of {rivals} methods scored to the end on this table none is clearly the best; this one is "
+            f"so with probability {_probability(sure)}."
+        )
     return (
         f"Of {rivals} methods scored to the end on this table it is {word} the best "
         f"(probability {_probability(sure)})."

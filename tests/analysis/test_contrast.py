@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +119,19 @@ def test_one_value_throughout_still_has_bins():
     assert found.observed.sum() == found.filled.sum() == 1
     assert np.isnan(found.shift)
     assert contrast_plot(found, "p")
+
+
+def test_fills_that_pile_up_leave_the_observed_ones_in_sight():
+    before, after = column(np.random.default_rng(0).normal(size=1000))
+    after[before.isna()] = 0.1
+    picture = contrast_plot(contrast("x", "numeric", before, after), "p")
+    assert "100\u202f% ↑" in picture
+    heights = [float(height) for height in re.findall(r'<rect [^>]*height="([\d.]+)"', picture)]
+    assert max(heights) > 40
+
+
+def test_whole_numbers_have_whole_ticks():
+    picture = contrast_plot(contrast("x", "integer", *column([0.0, 1, 2, 3, 4, 5, 6, 7] * 20)), "p")
+    texts = re.findall(r">([^<>]+)</text>", picture)
+    assert texts
+    assert all(float(text).is_integer() for text in texts)

@@ -54,7 +54,7 @@ def test_the_verdict_counts_what_was_filled_and_says_how_sure():
 
 @pytest.mark.parametrize(
     ("sure", "word"),
-    [(1.0, "almost surely"), (0.6, "more likely than not"), (0.3, "perhaps")],
+    [(1.0, "almost surely"), (0.6, "more likely than not"), (0.3, "none is clearly the best")],
 )
 def test_an_unsure_choice_is_called_so(sure, word):
     told = story(choice={**CHOICE, "sure": sure})
