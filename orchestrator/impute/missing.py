@@ -65,7 +65,7 @@ class Missing:
         return cls(
             frozenset(everywhere),
             {name: frozenset(words) for name, words in of.items()},
-            frozenset(str(value).strip() for value in values),
+            frozenset(str(value).strip() for value in values) - {""},
         )
 
     def words(self, column: str) -> frozenset[str]:

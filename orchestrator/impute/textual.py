@@ -105,7 +105,7 @@ def understand(cells: pa.Array, missing: Missing, column: str, *, decimal: str =
     codes = table.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     words = pc.utf8_trim_whitespace(table.dictionary.cast(pa.string()))
     marks = pc.is_in(words, pa.array(sorted(missing.words(column)), pa.string()))
-    marks = _with_numbers(marks, words, missing.numbers(column))
+    marks = _with_numbers(marks, pc.replace_substring(words, decimal, "."), missing.numbers(column))
     numeric = pc.match_substring_regex(words, NUMBER if decimal == "." else DECIMAL_COMMA)
     loose = pc.or_(marks, pc.is_in(words, pa.array(sorted(missing.among_numbers()), pa.string())))
     if pc.any(pc.and_not(numeric, marks)).as_py() and pc.all(pc.or_(numeric, loose)).as_py():
@@ -205,7 +205,8 @@ def _with_numbers(marks: pa.Array, words: pa.Array, numbers: Sequence[float]) ->
     if not numbers:
         return marks
     plain = pc.if_else(pc.match_substring_regex(words, NUMBER), pc.utf8_ltrim(words, "+"), None)
-    return pc.or_(marks, pc.is_in(pc.cast(plain, pa.float64()), pa.array(numbers, pa.float64())))
+    values = pc.add(pc.cast(plain, pa.float64()), 0.0)  # -0 is 0
+    return pc.or_(marks, pc.is_in(values, pa.array(numbers, pa.float64())))
 
 
 def _is_code(content: pa.Array) -> bool:

@@ -117,11 +117,13 @@ def write(path: Path, prepared: Prepared, fills: Sequence[Fills], loaded: Loaded
         elif kind == "parquet":
             schema = as_arrow(prepared, fills[0], loaded, stack).schema
             with pyarrow.parquet.ParquetWriter(beside, schema) as writer:
-                _write_all(writer, prepared, fills, loaded, stack)
+                for number, one in enumerate(fills, 1):
+                    writer.write_table(as_arrow(prepared, one, loaded, stack, number).cast(schema))
         elif kind == "arrow":
             schema = as_arrow(prepared, fills[0], loaded, stack).schema
             with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-                _write_all(writer, prepared, fills, loaded, stack)
+                for number, one in enumerate(fills, 1):
+                    writer.write_table(as_arrow(prepared, one, loaded, stack, number).cast(schema))
         else:
             raise RequestError(f"{path}: workbooks are read, not written; take .csv or .parquet")
 
@@ -138,14 +140,19 @@ def as_arrow(prepared: Prepared, fills: Fills, loaded: Loaded, stack: str = "", 
         result = stored
         for place in sorted(places):
             field = stored.schema.field(place)
-            array = pa.array(filled.iloc[:, place], from_pandas=True)
-            if not pa.types.is_dictionary(field.type):  # whose levels may have grown
-                array = array.cast(field.type, safe=False)
-            result = result.set_column(place, field.with_type(array.type), array)
+            result = result.set_column(place, field, _cast(filled.iloc[:, place], field.type))
     if stack:
         column = pa.array(np.full(len(filled), number, np.int32))
         result = result.add_column(0, pa.field(stack, pa.int32()), column)
     return result
+
+
+def _cast(series: pd.Series, kind: pa.DataType) -> pa.Array:
+    array = pa.array(series, from_pandas=True)
+    if not pa.types.is_dictionary(kind):
+        return array.cast(kind, safe=False)  # from longer to shorter floats
+    indices, levels = array.indices.cast(kind.index_type), array.dictionary.cast(kind.value_type)
+    return pa.DictionaryArray.from_arrays(indices, levels, ordered=kind.ordered)
 
 
 def rewritten(
@@ -234,11 +241,6 @@ def _edited(record: str, row: Sequence[Edit], separator: str, loaded: Loaded) ->
         cells[place] = delimited.refilled(cells[place], text, separator)
     bare = record.rstrip("\r\n")
     return separator.join(cells) + record[len(bare) :]
-
-
-def _write_all(writer: Any, prepared: Prepared, fills: Sequence[Fills], loaded: Loaded, stack: str) -> None:
-    for number, one in enumerate(fills, 1):
-        writer.write_table(as_arrow(prepared, one, loaded, stack, number).cast(writer.schema))
 
 
 def _create_text(beside: Path, path: Path, encoding: str) -> IO[str]:
