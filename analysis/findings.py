@@ -11,7 +11,6 @@ import pandas as pd
 
 from analysis import ablations, cost, evidence, gallery, overview, sections, stability
 from analysis.again import Again, again
-from analysis.averages import strata
 from analysis.comparison import Comparison, compare
 from analysis.fingerprint import results_hash
 from analysis.gallery import Cause
@@ -20,8 +19,8 @@ from analysis.page import flat
 from analysis.published import beside
 from analysis.ranking import leaderboard, leaderboard_grid, only_split
 from analysis.records import labelled
-from analysis.schema import METRICS, SPLITS, STRATUM, Metric
-from analysis.tables import paper_table
+from analysis.schema import METRICS, SPLITS, Metric
+from analysis.tables import paper_tables
 
 ABLATED = ("mae", "wasserstein", "accuracy", "crps")
 """Scores that ablations are shown in, where they are there."""
@@ -147,7 +146,11 @@ def compose(found: Findings) -> Report:
             if (grid := evidence.pair_grid(comparison)) is not None
         ],
         within=evidence.within_grids(records, order[0], short) if len(order) > 1 else [],
-        tables=_tables(records, order, short),
+        tables=[
+            (metric, paper_tables(records, metric=key, order=order, short=dict(short)))
+            for key, metric in METRICS.items()
+            if records[key].notna().any()
+        ],
         empty=overview.empty_metrics(records),
         published=sections.published_grids(pairs, short),
         incomparable=sections.incomparable(pairs),
@@ -173,26 +176,6 @@ def compose(found: Findings) -> Report:
 def _board(found: Findings, split: str) -> pd.DataFrame:
     done = found.board.attrs["split"] == split
     return found.board if done else leaderboard(found.records, split=split)
-
-
-def _tables(
-    records: pd.DataFrame, order: list[str], short: Mapping[str, str]
-) -> list[tuple[Metric, list[Grid]]]:
-    """A paper's table for each score and stratum."""
-    # Cut once: a table of a hundred thousand rows is not searched for each score again.
-    parts = dict(iter(records.groupby(STRATUM)))
-    places = [(place, parts[tuple(place.values())]) for place in strata(records)]
-    return [
-        (
-            metric,
-            [
-                paper_table(rows, metric=key, order=order, short=dict(short), **place)
-                for place, rows in places
-            ],
-        )
-        for key, metric in METRICS.items()
-        if records[key].notna().any()
-    ]
 
 
 def _ablations(found: Findings) -> list[tuple[str, str, list[tuple[str, list[Grid]]]]]:

@@ -8,7 +8,7 @@ from analysis.averages import cells, strata
 from analysis.comparison import within_table
 from analysis.grid import Column, Entry, Grid
 from analysis.records import labelled
-from analysis.schema import SPLITS, STRATUM, counted, each, find_metric, mechanism_text, ratio_text
+from analysis.schema import SPLITS, STRATUM, Metric, counted, each, find_metric, mechanism_text, ratio_text
 from analysis.significance import LEVEL
 
 __all__ = ["cells", "paper_table", "strata"]
@@ -67,15 +67,38 @@ def paper_table(
             raise ValueError(f"the records hold several values of {key}: {present}; say which")
         if rows.empty:
             raise ValueError(f"no record with {key}={value!r}; there are {present}")
-    stratum = rows[STRATUM].iloc[0]
-    scores = cells(rows, chosen.key)
+    stars = _stars(rows, reference, chosen.key)
+    return _paper_table(cells(rows, chosen.key), chosen, order or [], short or {}, stars)
+
+
+def paper_tables(
+    records: pd.DataFrame, *, metric: str = "mae", order: list[str] | None = None,
+    short: dict[str, str] | None = None,
+) -> list[Grid]:  # fmt: skip
+    """A `paper_table` for each protocol, split, mechanism and ratio that occurs."""
+    chosen = find_metric(metric)
+    rows = labelled(records)
+    parts = dict(iter(cells(rows, chosen.key).groupby(STRATUM)))
+    places = [tuple(place[key] for key in STRATUM) for place in strata(rows)]
+    return [_paper_table(parts[place], chosen, order or [], short or {}) for place in places]
+
+
+_Stars = tuple[set[tuple[str, str]], tuple[str, ...]]
+
+
+def _paper_table(
+    scores: pd.DataFrame, chosen: Metric, order: list[str], short: dict[str, str],
+    stars: _Stars = (set(), ()),
+) -> Grid:  # fmt: skip
+    """The table of one stratum's cells."""
+    stratum = scores[STRATUM].iloc[0]
     datasets = sorted(scores["dataset"].unique())
     names = sorted(scores["label"].unique())
-    rank = {label: index for index, label in enumerate(order or [])}
+    rank = {label: index for index, label in enumerate(order)}
     names.sort(key=lambda label: (rank.get(label, len(rank)), label))
 
     marks = _marks(scores, chosen.key)
-    starred, remarks = _stars(rows, reference, chosen.key)
+    starred, remarks = stars
     by_place = {(row.label, row.dataset): row for row in each(scores)}
     body = []
     for name in names:
@@ -102,14 +125,12 @@ def paper_table(
         f"{ratio_text(stratum['ratio'])} asked to be missing, {split_text}, protocol {stratum['protocol']}; "
         f"{spread_text} {repeats}"
     )
-    headings = [Column((short or {}).get(name, name), explanation=name, dataset=name) for name in datasets]
+    headings = [Column(short.get(name, name), explanation=name, dataset=name) for name in datasets]
     caption = f"{chosen.title} under {mechanism_text(stratum['mechanism'])}"
     return Grid(caption, [Column("method", number=False), *headings], body, remarks, detail)
 
 
-def _stars(
-    rows: pd.DataFrame, reference: str | None, key: str
-) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
+def _stars(rows: pd.DataFrame, reference: str | None, key: str) -> _Stars:
     """Which (label, dataset) the reference is better than, and the line that says by what test."""
     if reference is None:
         return set(), ()
