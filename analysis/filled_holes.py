@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis import holes
+from analysis.companions import CLEAR, LEAST
 from analysis.contrast import kind_of
 from analysis.filled_grids import number, place_text
 from analysis.filled_words import listed, share_text
@@ -44,14 +45,14 @@ def pattern_grid(found: Counted, limit: int) -> Grid | None:
 
 
 def pair_grid(found: Counted) -> Grid | None:
-    """Pairs of columns whose holes go together, or avoid each other, the strongest first."""
+    """Pairs of columns whose holes clearly go together or avoid each other, the strongest first."""
     chosen, both = found.paired
     phi = holes.correlation(both, found.n_rows)
     pairs = [
         (abs(phi[i, j]), i, j)
         for i in range(len(chosen))
         for j in range(i + 1, len(chosen))
-        if np.isfinite(phi[i, j])
+        if abs(phi[i, j]) >= max(LEAST, CLEAR / np.sqrt(found.n_rows))  # NaN is not
     ]
     if not pairs:
         return None
@@ -80,9 +81,8 @@ def pair_grid(found: Counted) -> Grid | None:
             "correlation", explanation="1: always together; 0: as chance has it; negative: seldom together"
         ),
     ]
-    return Grid(
-        "Columns missing together", columns, rows, detail=f"{len(rows)} of {counted(len(pairs), 'pair')}"
-    )
+    detail = f"{len(rows)} of {counted(len(pairs), 'clear pair')}"
+    return Grid("Columns missing together", columns, rows, detail=detail)
 
 
 def companion_grid(found: Counted) -> Grid | None:

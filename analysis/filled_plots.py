@@ -158,7 +158,7 @@ def forest(board: pd.DataFrame, chosen: str, metric: str) -> str | None:
     # one method far off would press the others together
     highest = float(scored[["error", "error_high"]].max().max())
     top = max(min(highest, 3 * max(scored["error"].median(), yardstick)), yardstick) * 1.04 or 1.0
-    along, step = Scale(0, top, gutter(labels), WIDTH - 20), 28
+    along, step = Scale(0, top, gutter(labels) + 8, WIDTH - 20), 28
     foot = step * len(scored) + 4
     drawing = Drawing("forest", WIDTH, foot + 44)
     for tick in along.ticks(8):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from made_filled import CHOICE, ROLES, board, columns, of, story, tables
 
-from analysis import filled_board, filled_spread, filled_words
+from analysis import filled_board, filled_holes, filled_spread, filled_words
 from analysis.filled import Story, page
 from analysis.story import Counted
 
@@ -193,4 +193,16 @@ def test_draws_that_agree_and_no_draws_are_told_apart():
     certain = story().spread.assign(spread=0.0)
     assert filled_spread.widest_numbers(Counted.of(story(spread=certain))) is None
     assert "One imputation was made" in text_of(page(story(spread=None)))
-    assert "The draws agree on every entry" in text_of(page(story(spread=certain.iloc[:0])))
+    assert "The draws agree on every entry" in text_of(page(story(spread=certain)))
+    assert "The draws agree" not in text_of(page(story()))
+
+
+def test_only_pairs_that_chance_does_not_explain_are_told():
+    grid = filled_holes.pair_grid(Counted.of(story()))
+    assert [[entry.text for entry in row[:2]] for row in grid.rows] == [["age", "pay <b>"]]
+    assert grid.rows[0][4].text == "1.00"
+    before, after = tables()
+    alone = story(before=before.drop(columns="age"), after=after.drop(columns="age"),
+                  columns=columns(before.drop(columns="age")))  # fmt: skip
+    assert filled_holes.pair_grid(Counted.of(alone)) is None
+    assert "no two more, or less, often than chance has it" in text_of(page(alone))
