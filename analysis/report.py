@@ -87,13 +87,28 @@ def write(directory: str | Path, *, formats: Sequence[str] = ("html", "md")) -> 
     if unknown:
         raise ValueError(f"unknown formats {unknown}; the formats are {', '.join(FORMATS)}")
     folder = Path(directory)
-    found = find(load(folder), load_manifest(folder), folder.resolve().name)
+    found = _found(folder)
     written = []
     for form in formats:
         path = folder / f"report.{form}"
         write_whole(path, FORMATS[form](found))
         written.append(path)
     return written
+
+
+def report_text(directory: str | Path, form: str = "html") -> str:
+    """The report of a sweep as text, nothing being written.
+
+    Raises
+    ------
+    NoRecordsError
+        If the folder holds no record.
+    """
+    return FORMATS[form](_found(Path(directory)))
+
+
+def _found(folder: Path) -> Findings:
+    return find(load(folder), load_manifest(folder), folder.resolve().name)
 
 
 def terminal(source: str | Path | pd.DataFrame, console: Console | None = None) -> None:

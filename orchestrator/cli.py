@@ -246,12 +246,30 @@ def check_method(target: str, params: str | None) -> None:
 
 @main.command()
 @click.argument("directory", metavar="[DIR]", default="quick")
-def report(directory: str) -> None:
-    """Print the results in DIR and write report.html and report.md there. DIR may be a sweep's name."""
+@click.option("--serve", is_flag=True, help="Show the page on this machine, loaded anew as records come in.")
+@click.option(
+    "--port", type=int, metavar="N", help="With --serve: where; 0 is any free one.  [default: 8642]"
+)
+def report(directory: str, serve: bool, port: int | None) -> None:
+    """Print the results in DIR and write report.html and report.md there. DIR may be a sweep's name.
+
+    With --serve nothing is written: a page at a local address follows a sweep that still runs, until Ctrl-C.
+    """
     from orchestrator import runner
+    from orchestrator import serve as server
 
     with _refusals():
-        runner.print_report(_results(directory), _console())
+        if port is not None and not serve:
+            raise RequestError("--port tells --serve where to listen: add --serve")
+        if not serve:
+            runner.print_report(_results(directory), _console())
+        elif is_url(directory):
+            raise RequestError(f"--serve follows a folder on this machine, and {directory!r} is a bucket")
+        else:
+            try:
+                server.serve(_results(directory), _console(), port=server.PORT if port is None else port)
+            except KeyboardInterrupt:
+                sys.exit(130)
 
 
 @main.command()

@@ -5,6 +5,17 @@ const store = {
   write(value) { try { sessionStorage.setItem(this.key, JSON.stringify(value)); } catch { /* a private window */ } },
 };
 
+// What was opened or closed stays so when the page is loaded anew.
+for (const part of document.querySelectorAll("main details")) {
+  const name = `${part.closest("section")?.id} ${part.querySelector("summary").textContent.trim()}`;
+  const before = store.read().parts?.[name];
+  if (before !== undefined) part.open = before;
+  part.addEventListener("toggle", () => {
+    const all = store.read();
+    store.write({ ...all, parts: { ...all.parts, [name]: part.open } });
+  });
+}
+
 // Tables: a heading sorts by its column, once more turns the order round. What is missing stays last.
 for (const table of document.querySelectorAll("table[data-sortable]")) {
   const body = table.tBodies[0];
@@ -180,7 +191,7 @@ if (filter) {
       told.textContent = shown === group.length ? `all ${shown}` : `${shown} of ${group.length}`;
     }
     hide();
-    store.write({ method: [...out.method], dataset: [...out.dataset] });
+    store.write({ ...store.read(), method: [...out.method], dataset: [...out.dataset] });
   };
   const before = store.read();
   for (const choice of choices) choice.checked = !(before[choice.name] ?? []).includes(choice.value);
