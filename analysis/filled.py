@@ -59,6 +59,7 @@ def page(story: Story) -> str:
             hidden=words.hidden(story.choice),
             figures=_pictures(found),
             tables=_tables(found),
+            hardly_differ=spread.draws_hardly_differ(found),
             panels=panels[:OPEN_PANELS],
             more_panels=panels[OPEN_PANELS:],
             undrawn=counted(undrawn, "column") if undrawn else "",

@@ -19,6 +19,8 @@ from analysis.schema import counted, cut, each
 from analysis.story import Counted
 
 DAY = 86_400e9  # nanoseconds
+HARDLY = 0.02
+"""Standard deviations of a column, or share of draws, below which a spread is as good as none."""
 WIDEST = 20
 """Entries in a table, the widest first."""
 
@@ -47,6 +49,13 @@ def uncertain_grid(found: Counted) -> Grid | None:
         Column("widest", explanation="of a number or date: to that standard deviation, too"),
     ]
     return Grid("Spread over the draws", columns, rows)
+
+
+def draws_hardly_differ(found: Counted) -> bool:
+    """Whether in no column a typical filled entry varies over the draws; False without draws."""
+    middles = [part["relative"].median() for _, part in _columns(found)]
+    known = [middle for middle in middles if pd.notna(middle)]
+    return bool(known) and max(known) < HARDLY
 
 
 def widest_numbers(found: Counted) -> Grid | None:
