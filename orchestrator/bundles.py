@@ -92,7 +92,7 @@ class Ledger:
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()):
         self._kept: dict[tuple[str, str, str], deque[tuple[Mapping[str, Any], ...]]] = {}
         self._peaks: dict[tuple[str, str, str], float] = {}
-        self._costs: Costs | None = None
+        self._costs = Costs.from_records([])
         self._gpu = False
         self._known: dict[tuple[Any, ...], float | None] = {}
         self.heard = 0
@@ -116,20 +116,18 @@ class Ledger:
     def settle(self, *, gpu: bool) -> None:
         """Compute the expectations anew from all that was taken in; `gpu`: those of methods on a GPU."""
         rows = [row for trials in self._kept.values() for trial in trials for row in trial]
-        self._costs, self._gpu = Costs.from_records(rows) if rows else None, gpu
+        self._costs, self._gpu = Costs.from_records(rows), gpu
         self._known.clear()
 
     def seconds(self, spec: TrialSpec) -> float | None:
         """Expected seconds of a trial, as of the last :meth:`settle`."""
-        if self._costs is None:
-            return None
         alike = (spec.method, spec.params, spec.dataset)
         if alike not in self._known:
             # not at the top: workers import this module and never ask
             from orchestrator.plan import expected_trial
 
             found = expected_trial(spec, self._costs, gpu=self._gpu)
-            self._known[alike] = found[0] if found else None
+            self._known[alike] = found.seconds if found else None
         return self._known[alike]
 
     def peak_gpu_mb(self, spec: TrialSpec) -> float | None:

@@ -15,8 +15,9 @@ SPAN = 2.0
 SIZES = 3
 """From so many sizes of table on, a growth with the size is fitted."""
 
-Basis = Literal["recorded", "scaled"]
-"""``recorded``: on a table of this very size; ``scaled``: from tables of about this size."""
+Basis = Literal["recorded", "scaled", "typical"]
+"""``recorded``: on a table of this very size; ``scaled``: from tables of about this size; ``typical``: not
+here, but once and elsewhere, by the method's defaults (:mod:`orchestrator.typical`)."""
 
 _NUMBERS = ("n_rows", "n_columns", "fit_seconds", "impute_seconds")
 _NEEDED = ("trial_key", "method", "params", "device", "status", *_NUMBERS, "started_at", "finished_at")

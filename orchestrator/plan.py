@@ -19,15 +19,20 @@ from rich.markup import escape
 import datasets
 import methods
 from orchestrator.bundles import bundle
-from orchestrator.cost import Costs
+from orchestrator.cost import Basis, Costs, Expectation
 from orchestrator.history import one_a_trial, recorded
 from orchestrator.placement import GPU_SHARE
 from orchestrator.progress import duration
 from orchestrator.sweep import RequestError, Sweep
 from orchestrator.trial import TrialSpec
+from orchestrator.typical import expected_seconds
 
 SHOWN = 8
 """Methods of unknown cost that are named; the rest is counted."""
+_BASES: tuple[tuple[Basis, str], ...] = (
+    ("scaled", "by the size of their table"),
+    ("typical", "by what their methods typically take"),
+)
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,10 @@ class Work:
     seconds: float
     """Of one thread, over the trials whose cost is known."""
     known: int
-    scaled: int
-    """Of the known ones, those whose cost is taken from tables of another size."""
+    by_basis: Mapping[Basis, int]
+    """How many of the known ones rest on what."""
     unknown: Mapping[str, int]
-    """Trials that nothing recorded tells the cost of, by method."""
+    """Trials that nothing tells the cost of, by method."""
 
     def text(self) -> str:
         """In words: a number where there is one, "unknown" where there is none."""
@@ -48,35 +53,37 @@ class Work:
         if not self.known:
             return "unknown" if unknown else "no work"
         told = f"{duration(self.seconds)} of work"
-        if self.scaled:
-            told += f" ({self.scaled} trials by the size of their table)"
+        bases = [f"{self.by_basis[basis]} trials {how}" for basis, how in _BASES if self.by_basis.get(basis)]
+        if bases:
+            told += f" ({', '.join(bases)})"
         return f"{told}, and {unknown} trials of unknown cost" if unknown else told
 
 
 def expected_work(trials: Sequence[TrialSpec], costs: Costs, *, gpu: bool = False) -> Work:
     """What `trials` should take; `gpu` says whether there is one for the methods that gain from it."""
-    seconds, known, scaled = 0.0, 0, 0
-    unknown: Counter[str] = Counter()
+    seconds, by_basis, unknown = 0.0, Counter[Basis](), Counter[str]()
     for spec in trials:
         expected = expected_trial(spec, costs, gpu=gpu)
         if expected is None:
             unknown[spec.method] += 1
             continue
-        seconds += expected[0]
-        known += 1
-        scaled += expected[1]
-    return Work(seconds, known, scaled, unknown)
+        seconds += expected.seconds
+        by_basis[expected.basis] += 1
+    return Work(seconds, by_basis.total(), by_basis, unknown)
 
 
-def expected_trial(spec: TrialSpec, costs: Costs, *, gpu: bool = False) -> tuple[float, bool] | None:
-    """Seconds of one trial, and whether they are scaled from tables of another size; None if unknown."""
+def expected_trial(spec: TrialSpec, costs: Costs, *, gpu: bool = False) -> Expectation | None:
+    """What one trial should take: by what was recorded, else by what its method typically takes on a CPU."""
     size = table_size(spec.dataset)
     if size is None:
         return None
     accelerated = methods.info(spec.method).accelerated
     device = ("cuda" if gpu else "cpu") if accelerated else None
     expected = costs.expect(spec.method, *size, params=spec.params, device=device)
-    return (expected.seconds, expected.basis == "scaled") if expected else None
+    if expected is not None or device == "cuda":
+        return expected
+    typical = expected_seconds(spec.method, size[0] * size[1])
+    return None if typical is None else Expectation(typical, "typical")
 
 
 @functools.cache
@@ -230,7 +237,7 @@ def _print_cost(
 
     def seconds_of(spec: TrialSpec) -> float | None:
         expected = expected_trial(spec, costs, gpu=gpus > 0)
-        return expected[0] if expected else None
+        return expected.seconds if expected else None
 
     bundles = bundle(todo, cpus or 1, seconds_of)
     work = expected_work(todo, costs, gpu=gpus > 0)

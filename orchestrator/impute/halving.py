@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.impute.candidates import expected_seconds
 from orchestrator.impute.crew import Crew
 from orchestrator.impute.race import FEWEST, FOLDS, Budget, Contest, Race, Rung, Stand, ranked
 from orchestrator.impute.scoring import Board
 from orchestrator.sweep import RequestError
+from orchestrator.typical import expected_seconds
 
 FIRST_ROWS, FIRST_CELLS = 1000, 100_000
 """Rows of the first rung, and entries: fewer rows on a wide table."""

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator.impute.candidates import Candidate, expected_seconds, growth
+from orchestrator.impute.candidates import Candidate
 from orchestrator.impute.crew import Crew
 from orchestrator.impute.fit import Job, Outcome, Sheet
 from orchestrator.impute.hiding import Mask, hide
 from orchestrator.impute.scoring import Board, Columns, Floats, Fold
+from orchestrator.typical import expected_seconds, growth
 
 FOLDS = (3, 8)
 """Folds of the last rung: as many as it takes to score :data:`ENTRIES`, within these bounds."""

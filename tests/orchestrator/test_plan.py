@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+import methods
 from orchestrator import plan
 from orchestrator.cost import Costs
 from orchestrator.plan import expected_work, makespan, table_size
+from orchestrator.typical import SECONDS
 
 
 def facts(spec, seconds: float) -> dict:
@@ -35,15 +37,24 @@ def say(call, small_csv, tmp_path, monkeypatch):
     return dry
 
 
-def test_without_measurements_the_cost_is_unknown_and_nothing_is_written(say, tmp_path):
+def test_without_measurements_typical_costs_are_told_and_nothing_is_written(say, tmp_path):
     output = say("--methods", "mean,knn", "--seeds", "6")
     assert "6 mask seeds x 2 methods = 12 trials" in output
     assert "to run: 12 trials" in output
-    assert "expected work: unknown" in output
-    assert "expected time: unknown" in output
-    assert "knn (6), mean (6)" in output
+    assert "of work (12 trials by what their methods typically take)" in output
+    assert "expected time: 0 s" in output
     assert "2 CPUs" in output
     assert not list(tmp_path.iterdir())
+
+
+def test_the_cost_of_a_method_of_which_nothing_is_known_is_unknown(say, awkward):
+    output = say("--methods", "raises", "--seeds", "6", "--plugin", str(awkward))
+    assert "expected work: unknown" in output
+    assert "expected time: unknown" in output
+    assert "raises (6)" in output
+    mixed = say("--methods", "mean,raises", "--seeds", "6", "--plugin", str(awkward))
+    assert "of work (6 trials by what their methods typically take), and 6 trials of unknown cost" in mixed
+    assert "expected time: at least" in mixed
 
 
 def test_recorded_trials_are_left_out_and_tell_the_cost_of_the_others(say, fill, make_sweep, tmp_path):
@@ -53,15 +64,14 @@ def test_recorded_trials_are_left_out_and_tell_the_cost_of_the_others(say, fill,
     output = say("--methods", "mean,knn", "--seeds", "6")
     assert "12 trials, 3 of them recorded already" in output
     assert "to run: 9 trials" in output
-    assert "of work, and 6 trials of unknown cost" in output
-    assert "expected time: at least" in output
+    assert "of work (6 trials by what their methods typically take)" in output
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_costs_are_learned_from_other_results(say, fill, make_sweep, tmp_path):
     fill(tmp_path / "other", make_sweep(methods=["mean", "knn"], seeds=1))
     output = say("--methods", "mean,knn", "--seeds", "2", "--costs", str(tmp_path / "other"))
-    assert "unknown" not in output
+    assert "typically" not in output
     assert "to run: 4 trials" in output
 
 
@@ -99,11 +109,13 @@ def test_costs_without_a_dry_run_are_refused(call, fill, make_sweep, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_work_is_the_sum_over_trials_and_names_what_is_unknown(make_sweep):
-    trials = make_sweep(methods=["mean", "knn"], seeds=3).trials()
+def test_work_is_the_sum_over_trials_and_names_what_is_unknown(make_sweep, awkward):
+    methods.load_plugin(str(awkward))
+    trials = make_sweep(methods=["mean", "knn", "raises"], seeds=3).trials()
     work = expected_work(trials, Costs.from_records([facts(trials[0], 2.0)]))
-    assert (work.seconds, work.known, work.scaled) == (6.0, 3, 0)
-    assert work.unknown == {"knn": 3}
+    assert work.seconds == pytest.approx(6 + 3 * SECONDS["knn"][0])
+    assert (work.known, work.by_basis) == (6, {"recorded": 3, "typical": 3})
+    assert work.unknown == {"raises": 3}
 
 
 def test_the_time_is_that_of_the_last_worker_to_end():

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 from rich.console import Console
 
+import methods
 from orchestrator import status
 from orchestrator.status import look, print_status
 
@@ -32,17 +33,18 @@ def test_done_failed_by_cause_running_and_missing(call, fill, make_sweep, awkwar
     assert (snapshot.waiting, snapshot.missing) == (3, 4)
 
 
-def test_the_time_left_is_told_from_what_is_recorded_or_not_at_all(call, fill, make_sweep, tmp_path):
-    sweep = make_sweep(methods=["mean", "knn"], seeds=4)
+def test_the_time_left_is_told_from_what_is_recorded_or_not_at_all(call, fill, make_sweep, awkward, tmp_path):
+    methods.load_plugin(str(awkward))
+    sweep = make_sweep(methods=["mean", "random_noise"], seeds=4)
     store = fill(tmp_path / "out", sweep, [])
-    assert "not known" in call("status", str(tmp_path / "out"))
-    mean, knn = sweep.trials()[:4], sweep.trials()[4:]
+    assert "4 trials by what their methods typically take" in call("status", str(tmp_path / "out"))
+    mean, noise = sweep.trials()[:4], sweep.trials()[4:]
     fill(tmp_path / "out", sweep, mean[:2])
     store.begin(mean[2].key)
     output = call("status", str(tmp_path / "out"))
     assert "of work, and 4 trials of unknown cost" in output
     assert "on the 1 workers at it" in output
-    fill(tmp_path / "out", sweep, [*mean, *knn])
+    fill(tmp_path / "out", sweep, [*mean, *noise])
     done = call("status", str(tmp_path / "out"))
     assert "missing 0" in done
     assert "left: " not in done
