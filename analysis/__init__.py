@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from analysis.breakdowns import breakdown
     from analysis.comparison import blocks, compare, within_table
     from analysis.cost import costs
+    from analysis.curves import ablation as ablation_plot
     from analysis.published import beside
     from analysis.ranking import leaderboard
     from analysis.records import load, load_manifest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from analysis.significance import pairwise
     from analysis.tables import paper_table
 
+# Name -> its module, and its name there where that is another.
 _HOMES = {
     "load": "records",
     "load_manifest": "records",
@@ -33,6 +35,7 @@ _HOMES = {
     "paper_table": "tables",
     "leaderboard": "ranking",
     "ablation": "ablations",
+    "ablation_plot": "curves:ablation",
     "breakdown": "breakdowns",
     "blocks": "comparison",
     "compare": "comparison",
@@ -46,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "ablation",
+    "ablation_plot",
     "beside",
     "blocks",
     "breakdown",
@@ -66,4 +70,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'analysis' has no attribute {name!r}")
-    return getattr(import_module(f"analysis.{_HOMES[name]}"), name)
+    home, _, there = _HOMES[name].partition(":")
+    return getattr(import_module(f"analysis.{home}"), there or name)
