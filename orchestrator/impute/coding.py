@@ -18,10 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from orchestrator.impute.roles import CAN_BE, Column, Role
-from orchestrator.impute.textual import NS, Content, as_dates
+from orchestrator.impute.textual import NS, Content, Form, as_dates
 from orchestrator.sweep import RequestError
 
 DAY = float(NS["day"])
+MOST_DECIMALS = 6
 CATEGORIES = (Role.CATEGORY, Role.BOOLEAN)
 
 
@@ -40,6 +41,8 @@ class Coder:
     """Nanoseconds that dates are rounded to."""
     pattern: str = ""
     """How dates are written that the user named."""
+    decimals: int | None = None
+    """Of a number: digits behind the point of the observed values; None for more than MOST_DECIMALS."""
 
     @classmethod
     def learn(cls, column: Column, content: Content) -> Coder:
@@ -53,7 +56,8 @@ class Coder:
         numbers = values.astype(np.int64) / DAY if column.role is Role.DATE else values
         low, high = float(numbers.min()), float(numbers.max())
         step = _step(content, values) if column.role is Role.DATE else 1
-        return cls(column.name, column.role, (), low, high, step, column.pattern)
+        decimals = _decimals(values) if column.role is Role.NUMERIC else 0
+        return cls(column.name, column.role, (), low, high, step, column.pattern, decimals)
 
     def view(self, content: Content) -> Content:
         """The same column of another table, read as this one was.
@@ -99,6 +103,14 @@ class Coder:
             days[content.holes] = np.nan
             return days
         return content.values
+
+    @property
+    def form(self) -> Form:
+        """How fills are written where no value of the column shows how."""
+        if self.role is Role.DATE:
+            times = {NS["day"]: "", NS["minute"]: " %H:%M", NS["second"]: " %H:%M:%S"}
+            return Form(pattern=self.pattern or "%Y-%m-%d" + times.get(self.step, " %H:%M:%S.%f"))
+        return Form(self.decimals)
 
     @property
     def _dtype(self) -> pd.CategoricalDtype:
@@ -178,6 +190,10 @@ def _number_of(kind: type, value: float) -> Any:
     if issubclass(kind, decimal.Decimal):
         return decimal.Decimal(repr(value))
     return round(value) if issubclass(kind, (int, np.integer)) else value
+
+
+def _decimals(values: NDArray[np.float64]) -> int | None:
+    return next((n for n in range(MOST_DECIMALS + 1) if (np.round(values, n) == values).all()), None)
 
 
 def _step(content: Content, dates: NDArray) -> int:

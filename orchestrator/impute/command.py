@@ -34,6 +34,7 @@ class Refusal(click.ClickException):
     "--metric", default="error", metavar="NAME", help="auto chooses by error, mae, rmse or accuracy."
 )
 @click.option("--budget", default="5m", metavar="TIME", help="For auto: 90s, 5m, 1h.  [default: 5m]")
+@click.option("--among", metavar="A,B", help="Methods that auto chooses from.  [default: all]")
 @click.option("--samples", type=click.IntRange(min=1), metavar="N", help="Write N imputations, numbered.")
 @click.option("--one-file-each", is_flag=True, help="With --samples: a file for each, FILE-01 and so on.")
 @click.option("--spread", metavar="FILE", help="Write how far the draws of each filled entry lie apart.")
@@ -90,6 +91,7 @@ def impute(ctx: click.Context, **options: Any) -> None:
                 "params": _params(options["params"]),
                 "metric": options["metric"],
                 "budget": seconds(options["budget"]),
+                "among": _list(options["among"]),
                 "samples": options["samples"] or (20 if options["spread"] else 0),
                 "only": _list(options["only"]),
                 "kinds": options["kinds"],

@@ -9,16 +9,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 import methods
+from orchestrator.impute.auto import Attempt, Auto, in_order
 from orchestrator.impute.candidates import ON_CPU
 from orchestrator.impute.draws import Samples, spread_table
 from orchestrator.impute.missing import Missing, known_column
@@ -84,6 +84,7 @@ def impute(
     params: Mapping[str, Any] | None = None,
     metric: str = "error",
     budget: float = 300.0,
+    among: Collection[str] | None = None,
     samples: int = 0,
     only: Collection[str] | None = None,
     kinds: Mapping[str, str] | str | None = None,
@@ -109,8 +110,9 @@ def impute(
         A registered method, or "auto": the one that does best on entries of this table, hidden to find out.
     params
         Constructor parameters of a named method.
-    metric, budget
-        For "auto": what to choose by (error, mae, rmse, accuracy), and seconds to take for it.
+    metric, budget, among
+        For "auto": what to choose by (error, mae, rmse, accuracy), seconds to take for it, and the methods to
+        choose from (None for all).
     samples
         Multiple imputations to draw besides.
     only
@@ -145,93 +147,84 @@ def impute(
     """
     began = time.monotonic()
     say = progress or (lambda _: None)
-    for plugin in plugins:
-        methods.load_plugin(plugin)
+    _load(plugins)
     needs = ["inductive"] * (train_on is not None) + ["stochastic"] * (samples > 0)
-    _check(method, params, samples, seed, needs, imputer, train_on)
-    holes = Missing.parse(missing, not_missing)
-    loaded, frame = _read(table, holes, reading, say)
-    before: Trained | None = None
+    auto = Auto(metric, budget, among, needs, seed, device, workers, address, plugins)
+    _refuse_early(method, params, samples, auto, given=imputer is not None, taught=train_on is not None)
+    marks = Missing.parse(missing, not_missing)
+    loaded, frame = _read(table, marks, reading, say)
+    trained: Trained | None = None
     if imputer is not None:
-        before = imputer if isinstance(imputer, Trained) else load(imputer, say)
-        refuse_unable(before.method, ["inductive", *needs])
-        prepared = before.recipe.apply(frame, holes)
-        source = prepared
+        trained = imputer if isinstance(imputer, Trained) else load(imputer, say)
+        refuse_unable(trained.method, ["inductive", *needs])
+        prepared = trained.recipe.apply(frame, marks)
     elif train_on is not None:
-        source = prepare(_read(train_on, holes, reading, say)[1], kinds, holes)
-        prepared = source.recipe.apply(frame, holes)
+        source = prepare(_read(train_on, marks, reading, say)[1], kinds, marks)
+        prepared = source.recipe.apply(frame, marks)
     else:
-        prepared = source = prepare(frame, kinds, holes)
-    in_sample = source is prepared and before is None
+        prepared = source = prepare(frame, kinds, marks)
     if loaded is not None:
         prepared = prepared.found(loaded.found)
     only = None if only is None else [known_column(name, prepared.names, "--only") for name in only]
-    warnings = _left_alone(prepared)
-    if not prepared.frame.shape[1] and any(column.n_missing for column in prepared.columns):
-        _refuse_hopeless(prepared)
+    result = Filled(prepared, {}, imputer=trained, loaded=loaded, warnings=_left_alone(prepared))
     if not prepared.n_holes and train_on is None:
-        return Filled(
-            prepared, {}, imputer=before, loaded=loaded, warnings=warnings, seconds=time.monotonic() - began
-        )
-    choice = None
-    if before is not None:
-        trained, filled, why = before, None, "it was trained before"
-    else:
+        if not prepared.frame.shape[1]:
+            _refuse_hopeless(prepared)
+        return replace(result, seconds=time.monotonic() - began)
+    filled, why, choice = None, "it was trained before", None
+    failed: list[str] = []
+    if trained is None:
         _refuse_hopeless(source)
-        attempts = [(method, dict(params or {}))]
         why = "it was asked for"
+        attempts: list[Attempt] = [(method, _defaults(method, device) if params is None else params)]
         if method == "auto":
-            patterns = None if in_sample else prepared.frame
-            choice = _choose(
-                source, patterns, metric, budget, needs, seed, device, workers, address, plugins, say
-            )
-            attempts, why = _in_order(choice, needs), choice.why
-        elif params is None:
-            attempts = [(method, _defaults(method, device))]
-        trained, filled, failed = _fit(attempts, seed, source, in_sample, device, say)
-        warnings += failed
-    if prepared.n_holes:
-        say(f"filling {prepared.n_holes:,} entries by {trained.method}")
+            choice = auto.choose(source.frame, None if train_on is None else prepared.frame, say)
+            attempts, why = in_order(choice, needs), choice.why
+        trained, filled, failed = _fit(attempts, source, auto, fill=train_on is None, say=say)
+    say(f"filling {prepared.n_holes:,} entries by {trained.method}")
     fills = prepared.take(filled, only) if filled is not None else trained.fill(prepared, only)
-    draws: Sequence[Fills] = ()
     if samples:
         say(f"drawing {samples} imputations")
-        draws = trained.draw(prepared, samples, only)
-    return Filled(
-        prepared,
-        fills,
-        draws,
-        trained.method,
-        trained.params,
-        why,
-        choice,
-        trained,
-        loaded,
-        warnings,
-        time.monotonic() - began,
+    return replace(
+        result,
+        fills=fills,
+        draws=trained.draw(prepared, samples, only) if samples else (),
+        method=trained.method,
+        params=trained.params,
+        why=why,
+        choice=choice,
+        imputer=trained,
+        warnings=[*result.warnings, *failed],
+        seconds=time.monotonic() - began,
     )
 
 
-def _check(
-    method: str,
-    params: Mapping[str, Any] | None,
-    samples: int,
-    seed: int,
-    needs: Sequence[str],
-    imputer: object,
-    train_on: object,
+def _load(plugins: Sequence[str]) -> None:
+    for path in plugins:
+        try:
+            methods.load_plugin(path)
+        except ValueError as error:
+            raise RequestError(f"--plugin: {error}") from error
+
+
+def _refuse_early(
+    method: str, params: Mapping[str, Any] | None, samples: int, auto: Auto, *, given: bool, taught: bool
 ) -> None:
+    """What can be told to be wrong before a table is read."""
     if samples < 0:
         raise RequestError(f"samples={samples} is negative")
-    if seed < 0:
-        raise RequestError(f"seed={seed} is negative")
-    if imputer is not None and (train_on is not None or method != "auto" or params):
+    if auto.seed < 0:
+        raise RequestError(f"seed={auto.seed} is negative")
+    if given and (taught or method != "auto" or params):
         raise RequestError("a saved imputer has its method and its training table: name neither beside it")
-    if method == "auto" and params:
-        raise RequestError("params are of a method: name it")
-    if method != "auto":
-        methods.resolve(method)
-        refuse_unable(methods.resolve(method), needs)
+    if method == "auto":
+        if params:
+            raise RequestError("params are of a method: name it")
+        auto.refuse_wrong()
+    else:
+        if auto.among is not None:
+            raise RequestError(f"among what to choose is for method auto, and {method!r} was named")
+        refuse_unable(methods.resolve(method), auto.needs)
 
 
 def _read(
@@ -264,65 +257,16 @@ def _refuse_hopeless(prepared: Prepared) -> None:
         raise RequestError(f"there is no column to learn from: {roles}; --kind COLUMN=ROLE tells otherwise")
 
 
-def _choose(
-    source: Prepared,
-    patterns: pd.DataFrame | None,
-    metric: str,
-    budget: float,
-    needs: Sequence[str],
-    seed: int,
-    device: str,
-    workers: int | None,
-    address: str | None,
-    plugins: Sequence[str],
-    say: Say,
-) -> Choice:
-    from orchestrator.impute.choice import NothingToHideError, choose
-
-    try:
-        return choose(
-            source.frame,
-            metric=metric,
-            budget=budget,
-            seed=seed,
-            workers=workers,
-            address=address,
-            progress=say,
-            patterns=patterns,
-            needs=needs,
-            device=None if device == "auto" else device,
-            plugins=plugins,
-        )
-    except NothingToHideError as error:
-        raise RequestError(f"no method can be chosen: {error}; name one with --method") from error
-
-
-def _in_order(choice: Choice, needs: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """The chosen method and, should it fail on the whole table, the next best that were scored."""
-    board = choice.board[choice.board["status"] == "scored"]
-    first = (choice.method, dict(choice.params))
-    rest = [
-        (str(name), json.loads(str(params)))
-        for name, params in zip(board["method"], board["params"], strict=True)
-        if all(getattr(methods.info(str(name)), need) for need in needs)
-    ]
-    return [first, *(other for other in rest if other != first)]
-
-
 def _fit(
-    attempts: Sequence[tuple[str, dict[str, Any]]],
-    seed: int,
-    source: Prepared,
-    fill: bool,
-    device: str,
-    say: Say,
+    attempts: Sequence[Attempt], source: Prepared, auto: Auto, *, fill: bool, say: Say
 ) -> tuple[Trained, pd.DataFrame | None, list[str]]:
+    """The first method that can be fitted, the filled frame if asked for, and why others failed."""
     failed = []
     for method, params in attempts:
         say(f"fitting {method} on {len(source.frame):,} rows and {source.frame.shape[1]} columns")
         try:
             trained, filled = train(
-                method, params, seed, source.recipe, source.frame, fill=fill, device=device
+                method, params, auto.seed, source.recipe, source.frame, fill=fill, device=auto.device
             )
         except methods.UnknownNameError:
             raise
@@ -335,9 +279,8 @@ def _fit(
 
 def _defaults(method: str, device: str) -> dict[str, Any]:
     """Parameters where the method's own defaults are made for a GPU and there is none."""
-    name = methods.resolve(method)
-    if name not in ON_CPU:
+    if method == "auto" or methods.resolve(method) not in ON_CPU:
         return {}
     from methods.device import torch_device
 
-    return dict(ON_CPU[name]) if torch_device(device).type == "cpu" else {}
+    return dict(ON_CPU[methods.resolve(method)]) if torch_device(device).type == "cpu" else {}

@@ -219,7 +219,8 @@ def _edits(prepared: Prepared, fills: Fills, loaded: Loaded) -> Iterator[Sequenc
             holes = np.flatnonzero(prepared.holes(name)[start:stop])
             if not holes.size:
                 continue
-            texts = _texts(prepared.decode(name, values[done[name] : done[name] + holes.size]), loaded, name)
+            fresh = prepared.decode(name, values[done[name] : done[name] + holes.size])
+            texts = _texts(fresh, prepared, loaded, name)
             done[name] += holes.size
             place, marks = prepared.place(name), frozenset(loaded.found[name]) | {""}
             for row, text in zip(holes.tolist(), texts, strict=True):
@@ -227,9 +228,11 @@ def _edits(prepared: Prepared, fills: Fills, loaded: Loaded) -> Iterator[Sequenc
         yield from rows
 
 
-def _texts(values: pd.Series, loaded: Loaded, name: str) -> Sequence[str]:
+def _texts(values: pd.Series, prepared: Prepared, loaded: Loaded, name: str) -> Sequence[str]:
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return loaded.forms[name].write(values.to_numpy())
+        view = prepared.views[name]
+        form = view.coder.form if view.content.holes.all() else loaded.forms[name]
+        return form.write(values.to_numpy())
     return [str(value) for value in values]
 
 
