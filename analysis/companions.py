@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from analysis.contrast import kind_of, numbers
+from analysis.contrast import Floats, kind_of, numbers
 from analysis.holes import Mask
 
 LOOKED_AT = 50_000
 """Rows of a longer table that are looked at: every so many."""
-CLEAR = 4.0
-"""Standard errors by which a difference must exceed none; there are many pairs of columns."""
+DOUBT = 0.01
+"""Probability that anything at all is found where holes come by pure chance, by Bonferroni's inequality."""
 LEAST = 0.05
 """Differences of two shares, or from a half of how often a value is the higher, that are worth a word."""
 ENOUGH = 20
@@ -73,63 +73,99 @@ def companions(
         Positions of the columns whose holes to look at.
     """
     step = max(1, len(frame) // LOOKED_AT)
-    missing = mask[::step][:, list(holed)]
-    found = []
-    for other, role in enumerate(roles):
-        kind = kind_of(role)
+    kinds = [kind_of(role) for role in roles]
+    n_compared = len(holed) * sum(LEVELS if kind == "category" else 1 for kind in kinds if kind)
+    missing = mask[::step][:, list(holed)].astype(np.float64)
+    found: list[Companion] = []
+    for other, kind in enumerate(kinds):
         if not kind:
             continue
-        series, there = frame.iloc[::step, other], ~mask[::step, other]
-        look = _levels if kind == "category" else _ranks
-        found += list(look(series[there], kind, missing[there], holed, other))
+        sides = Sides.of(missing, ~mask[::step, other], n_compared)
+        values = frame.iloc[::step, other][sides.there]
+        clear = _by_level(values, sides) if kind == "category" else _by_rank(numbers(values, kind), sides)
+        for place, level, there, elsewhere, strength in clear:
+            if holed[place] != other:
+                found.append(Companion(holed[place], other, level, there, elsewhere, strength))
     return sorted(found, key=lambda one: (-abs(one.strength), one.hole, one.other))
 
 
-def _ranks(
-    values: pd.Series, kind: str, missing: Mask, holed: Sequence[int], other: int
-) -> Iterator[Companion]:
-    amounts = numbers(values, kind)
-    if len(amounts) < 2 * ENOUGH or np.isnan(amounts).any():
+@dataclass(frozen=True)
+class Sides:
+    """Rows with each hole and rows without it, of those where the other column is there.
+
+    Attributes
+    ----------
+    missing
+        1 for a hole; shape (n_rows, n_holed).
+    there
+        Whether the other column has a value, shape (n_rows,).
+    with_hole, without
+        Rows on each side, shape (n_holed,).
+    noise
+        Difference of the sides' means, in standard deviations, that chance may explain; infinite where a side
+        has too few rows. Shape (n_holed,).
+    """
+
+    missing: Floats
+    there: NDArray[np.bool_]
+    with_hole: Floats
+    without: Floats
+    noise: Floats
+
+    @classmethod
+    def of(cls, missing: Floats, there: NDArray[np.bool_], n_compared: int) -> Sides:
+        """Count the sides; `n_compared` differences share :data:`DOUBT`."""
+        with_hole = there.astype(np.float64) @ missing
+        without = there.sum() - with_hole
+        few = np.minimum(with_hole, without) < ENOUGH
+        clear = NormalDist().inv_cdf(1 - DOUBT / 2 / max(n_compared, 1))
+        inverse = 1 / np.where(few, 1, with_hole) + 1 / np.where(few, 1, without)
+        return cls(missing, there, with_hole, without, np.where(few, np.inf, clear * np.sqrt(inverse)))
+
+    def means(self, amounts: Floats) -> tuple[Floats, Floats]:
+        """Mean of something known of each row that has a value, with and without each hole.
+
+        Parameters
+        ----------
+        amounts : shape (..., n_there)
+
+        Returns
+        -------
+        pair of arrays of shape (..., n_holed)
+        """
+        sums = amounts @ self.missing[self.there]
+        rest = amounts.sum(axis=-1)[..., None] - sums
+        return sums / np.maximum(self.with_hole, 1), rest / np.maximum(self.without, 1)
+
+
+Told = tuple[int, str | None, float, float, float]
+
+
+def _by_rank(amounts: Floats, sides: Sides) -> Iterator[Told]:
+    if np.isnan(amounts).any():
         return
-    n, ranks = len(amounts), rankdata(amounts)
-    deviation = ranks.std()
-    with_hole = missing.sum(axis=0)
-    for place, hole in enumerate(holed):
-        n_there = int(with_hole[place])
-        n_elsewhere = n - n_there
-        if hole == other or min(n_there, n_elsewhere) < ENOUGH or deviation == 0:
-            continue
-        inside = missing[:, place]
-        sum_there = ranks[inside].sum()
-        gap = sum_there / n_there - (ranks.sum() - sum_there) / n_elsewhere
-        if abs(gap) < CLEAR * deviation * np.sqrt(1 / n_there + 1 / n_elsewhere) or abs(gap) < LEAST * n:
-            continue
+    n = len(amounts)
+    ranks = pd.Series(amounts).rank().to_numpy(dtype=np.float64)
+    with_hole, without = sides.means(ranks)
+    gaps = with_hole - without
+    for place in np.flatnonzero(np.abs(gaps) > np.maximum(ranks.std() * sides.noise if n else 0, LEAST * n)):
+        inside = sides.missing[sides.there, place] > 0
         medians = np.median(amounts[inside]), np.median(amounts[~inside])
-        yield Companion(hole, other, None, float(medians[0]), float(medians[1]), float(gap / n))
+        yield int(place), None, float(medians[0]), float(medians[1]), float(gaps[place] / n)
 
 
-def _levels(
-    values: pd.Series, kind: str, missing: Mask, holed: Sequence[int], other: int
-) -> Iterator[Companion]:
-    if len(values) < 2 * ENOUGH:
-        return
+def _by_level(values: pd.Series, sides: Sides) -> Iterator[Told]:
     counts = values.value_counts()
     levels = [level for level, count in counts.head(LEVELS).items() if count > 0]
-    codes = pd.Categorical(values, categories=levels).codes
-    for place, hole in enumerate(holed):
-        inside = missing[:, place]
-        n_there, n_elsewhere = int(inside.sum()), int((~inside).sum())
-        if hole == other or min(n_there, n_elsewhere) < ENOUGH:
-            continue
-        there, elsewhere = (_level_shares(codes[part], len(levels)) for part in (inside, ~inside))
-        gaps = there - elsewhere
-        most = int(np.argmax(np.abs(gaps)))
-        share = (there[most] * n_there + elsewhere[most] * n_elsewhere) / len(values)
-        noise = np.sqrt(share * (1 - share) * (1 / n_there + 1 / n_elsewhere))
-        if abs(gaps[most]) >= max(CLEAR * noise, LEAST):
-            level, both = str(levels[most]), (float(there[most]), float(elsewhere[most]))
-            yield Companion(hole, other, level, *both, float(gaps[most] / 2))
-
-
-def _level_shares(codes: NDArray[np.integer], n_levels: int) -> NDArray[np.float64]:
-    return np.bincount(codes[codes >= 0], minlength=n_levels) / len(codes)
+    if not levels:
+        return
+    codes = np.asarray(pd.Categorical(values, categories=levels).codes)
+    is_level = (codes == np.arange(len(levels))[:, None]).astype(np.float64)  # (n_levels, n_there)
+    with_hole, without = sides.means(is_level)
+    gaps, deviation = with_hole - without, is_level.std(axis=1)[:, None]
+    excess = np.abs(gaps) - np.maximum(deviation * sides.noise, LEAST)
+    clear = np.where(excess > 0, np.abs(gaps), 0.0)
+    for place in np.flatnonzero(clear.any(axis=0)):
+        most = int(clear[:, place].argmax())
+        shares = float(with_hole[most, place]), float(without[most, place])
+        yield int(place), str(levels[most]), *shares, float(gaps[most, place] / 2)

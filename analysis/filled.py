@@ -112,8 +112,8 @@ def _pictures(found: Counted) -> dict[str, Markup]:
 
 
 def _pattern_picture(found: Counted) -> str | None:
-    """The most frequent patterns over the columns with the most holes; None where one alone has any."""
-    if (found.missing > 0).sum() < 2:
+    """The most frequent patterns over the columns with the most holes; None where none is shared."""
+    if not found.has_patterns:
         return None
     members = found.patterns.members[:PATTERNS]
     columns = found.most_missing(found.mask.shape[1])

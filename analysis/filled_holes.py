@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from analysis import holes
-from analysis.companions import CLEAR, LEAST
 from analysis.contrast import kind_of
 from analysis.filled_grids import number, place_text
 from analysis.filled_words import listed, share_text
@@ -15,13 +14,15 @@ from analysis.story import Counted
 
 COMPANIONS = 15
 """Differences between rows with and without a hole in their table."""
+CLEAR, LEAST = 4.0, 0.05
+"""Standard errors, and a correlation of holes, below which a pair is not worth a word."""
 PAIRS = 12
 """Pairs of columns in the table of holes that go together."""
 
 
 def pattern_grid(found: Counted, limit: int) -> Grid | None:
-    """The most frequent patterns in words; None where one column alone has holes."""
-    if (found.missing > 0).sum() < 2:
+    """The most frequent patterns in words; None where they say no more than the columns do."""
+    if not found.has_patterns:
         return None
     shown = found.patterns
     rows = [

@@ -120,6 +120,11 @@ class Counted:
         """Every pattern of the table."""
         return holes.patterns(self.mask)
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether holes lie in several columns, and rows share a pattern of them."""
+        return int((self.missing > 0).sum()) > 1 and bool(self.patterns.counts[:1].max(initial=0) > 1)
+
     def most_missing(self, limit: int) -> Places:
         """Positions of the columns with the most holes, in the table's order; none without a hole."""
         order = np.argsort(-self.missing, kind="stable")[:limit]

@@ -35,6 +35,14 @@ def test_holes_by_pure_chance_have_no_companion():
         assert found_in(frame.mask(rng.random(frame.shape) < 0.2)) == []
 
 
+def test_many_columns_are_no_reason_to_find_something():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(2000, 100))).mask(rng.random((2000, 100)) < 0.1)
+    frame[100] = pd.Categorical(rng.choice(list("abcdefgh"), 2000))
+    mask = frame.isna().to_numpy()
+    assert companions(frame, ["numeric"] * 100 + ["category"], mask, range(100)) == []
+
+
 def test_a_number_that_drives_holes_is_found_with_its_sign():
     frame, rng = table()
     frame["a"] = frame["a"].mask(rng.random(len(frame)) < 0.5 * (frame["b"] > 1))
@@ -58,7 +66,7 @@ def test_a_category_that_drives_holes_is_found_with_its_level():
 
 
 def test_few_rows_prove_nothing():
-    frame, _ = table(n=30)
+    frame, _ = table(n=2 * 19)
     frame["a"] = frame["a"].mask(frame["b"] > frame["b"].median())
     assert found_in(frame) == []
 

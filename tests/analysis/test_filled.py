@@ -100,6 +100,7 @@ def test_odd_shapes_make_a_page():
     assert "the 60 with the most, of 200" in text_of(html)
     assert "72 more columns" in text_of(html)
     assert "104 columns with fewer filled values" in text_of(html)
+    assert 'id="patterns-title"' not in html  # every row has its own
 
 
 def test_a_long_table_makes_a_page_no_larger_than_a_short_one():
