@@ -20,7 +20,7 @@ from analysis.contrast import Floats, kind_of, numbers
 from analysis.holes import Mask
 
 LOOKED_AT = 50_000
-"""Rows of a longer table that are looked at: every so many."""
+"""Rows of a longer table that are looked at, drawn at random."""
 DOUBT = 0.01
 """Probability that anything at all is found where holes come by pure chance, by Bonferroni's inequality."""
 LEAST = 0.05
@@ -72,16 +72,16 @@ def companions(
     holed
         Positions of the columns whose holes to look at.
     """
-    step = max(1, len(frame) // LOOKED_AT)
+    looked_at = _rows(len(frame))
     kinds = [kind_of(role) for role in roles]
     n_compared = len(holed) * sum(LEVELS if kind == "category" else 1 for kind in kinds if kind)
-    missing = mask[::step][:, list(holed)].astype(np.float64)
+    missing = mask[looked_at][:, list(holed)].astype(np.float64)
     found: list[Companion] = []
     for other, kind in enumerate(kinds):
         if not kind:
             continue
-        sides = Sides.of(missing, ~mask[::step, other], n_compared)
-        values = frame.iloc[::step, other][sides.there]
+        sides = Sides.of(missing, ~mask[looked_at, other], n_compared)
+        values = frame.iloc[looked_at, other][sides.there]
         clear = _by_level(values, sides) if kind == "category" else _by_rank(numbers(values, kind), sides)
         for place, level, there, elsewhere, strength in clear:
             if holed[place] != other:
@@ -138,6 +138,13 @@ class Sides:
         return sums / np.maximum(self.with_hole, 1), rest / np.maximum(self.without, 1)
 
 
+def _rows(n_rows: int) -> NDArray[np.intp]:
+    """All rows, or as many as are looked at: drawn, since every so many may always be Mondays."""
+    if n_rows <= LOOKED_AT:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(0).choice(n_rows, LOOKED_AT, replace=False))
+
+
 Told = tuple[int, str | None, float, float, float]
 
 
@@ -145,7 +152,7 @@ def _by_rank(amounts: Floats, sides: Sides) -> Iterator[Told]:
     if np.isnan(amounts).any():
         return
     n = len(amounts)
-    ranks = pd.Series(amounts).rank().to_numpy(dtype=np.float64)
+    ranks: Floats = pd.Series(amounts).rank().to_numpy().astype(np.float64)
     with_hole, without = sides.means(ranks)
     gaps = with_hole - without
     for place in np.flatnonzero(np.abs(gaps) > np.maximum(ranks.std() * sides.noise if n else 0, LEAST * n)):
