@@ -23,6 +23,7 @@ GENERATORS = {
 ON_CPU: Mapping[str, Mapping[str, Any]] = {"diffputer": {"preset": "fast"}}
 """Parameters where there is no GPU: the defaults of these are made for one."""
 
+
 @dataclass(frozen=True)
 class Candidate:
     """A method with parameters."""

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ray.exceptions import RayError, WorkerCrashedError
 import methods
 from methods.memory import free_memory
 from orchestrator.cluster import Resources, connect
-from orchestrator.impute.fit import Job, Outcome, Sheet, work
+from orchestrator.impute.fit import Job, Outcome, Sheet, warm, work
 from orchestrator.limits import GRACE_SECONDS, PAST_MEMORY
 from orchestrator.placement import GPU_SHARE
 from orchestrator.raylib import ray
@@ -28,8 +28,10 @@ MEMORY_SHARE = 0.8
 """Of the memory that is free at the start, what the workers may take together."""
 WORKER_MB = 1500.0
 """Of which each should have so much: with less, there are fewer workers."""
+WARM_SECONDS = 120.0
+"""How long they may take to start, before the first fits are handed out all the same."""
 SHORTEST = 1.0
-"""Seconds that a fit must have before its deadline to be started at all."""
+"""Seconds that must be left for a fit to be started at all."""
 PATIENCE = 5.0
 """A fit may take so many times what it was expected to, where there is time,"""
 FAIR = 1 / 3
@@ -55,6 +57,11 @@ class Crew:
         self._remote = decorate(work)
         self._notes = notes
 
+    def warm(self) -> None:
+        """Wait until there are workers, for which imports take seconds."""
+        ready: Any = ray.remote(num_cpus=1, max_retries=0)(warm)
+        ray.wait([ready.remote() for _ in range(self.slots)], num_returns=self.slots, timeout=WARM_SECONDS)
+
     def share(self, sheet: Sheet) -> Any:
         """A reference by which workers find a sheet."""
         return ray.put(sheet)
@@ -73,49 +80,66 @@ class Crew:
             Called with each outcome as it comes, in whatever order.
         """
         waiting = deque(jobs)
-        running: dict[Any, tuple[Job, Path, float, float]] = {}
+        running: dict[Any, _Running] = {}
         while waiting or running:
             while waiting and len(running) < self.slots:
                 job, seconds = waiting.popleft(), left()
                 if reason := _unaffordable(job, seconds):
                     heard(Outcome(job, "skipped", reason=reason))
-                    continue
-                allowed = min(seconds, max(FAIR * seconds, PATIENCE * (job.expected or 0.0)))
-                allowed = max(SHORTEST, allowed - GRACE_SECONDS)
-                reference, note = self._start(job, allowed)
-                running[reference] = (job, note, time.monotonic(), allowed)
-            if running:
-                ready, _ = ray.wait(list(running), num_returns=1)
-                for reference in ready:
-                    heard(self._result(reference, *running.pop(reference)))
+                else:
+                    reference, started = self._start(job, seconds)
+                    running[reference] = started
+            if not running:
+                continue
+            soonest = min(fit.until for fit in running.values())
+            ready, _ = ray.wait(list(running), num_returns=1, timeout=max(0.0, soonest - time.monotonic()))
+            for reference in ready or [late for late, fit in running.items() if fit.overdue]:
+                heard(_result(reference, running.pop(reference)))
 
-    def _start(self, job: Job, deadline: float) -> tuple[Any, Path]:
+    def _start(self, job: Job, left: float) -> tuple[Any, _Running]:
         accelerated = methods.info(job.candidate.method).accelerated
         on_gpu = self.gpu and accelerated and job.candidate.kwargs.get("device", "auto") != "cpu"
+        options = {"num_gpus": GPU_SHARE} if on_gpu else {}
+        allowed = min(left, max(FAIR * left, PATIENCE * (job.expected or 0.0)))
         note = self._notes / uuid.uuid4().hex
         plain = replace(job, table=None)
-        options = {"num_gpus": GPU_SHARE} if on_gpu else {}
+        # the worker ends itself, should the word to do so not reach it
         reference = self._remote.options(**options).remote(
-            plain, job.table, deadline=deadline, note=str(note), **self._common
+            plain, job.table, deadline=allowed + GRACE_SECONDS, note=str(note), **self._common
         )
-        return reference, note
+        began = time.monotonic()
+        return reference, _Running(job, note, began, began + allowed)
 
-    def _result(self, reference: Any, job: Job, note: Path, began: float, allowed: float) -> Outcome:
-        took = time.monotonic() - began
-        try:
-            return replace(ray.get(reference), job=job)
-        except RayError as error:
-            # the worker is gone; on another machine its note is out of reach, and the time must tell
-            told = note.read_text(encoding="utf-8", errors="replace") if note.exists() else ""
-            if told.startswith(PAST_MEMORY):
-                return Outcome(job, "out_of_memory", seconds=took, reason=told.strip())
-            if told or took >= allowed:
-                reason = f"not done after {took:.0f} s, the most that it could be given"
-                return Outcome(job, "timeout", seconds=took, reason=reason)
-            reason = str(error).strip().splitlines()[-1]
-            if isinstance(error, WorkerCrashedError):
-                reason = "its worker process died"
-            return Outcome(job, "failed", seconds=took, reason=reason)
+
+@dataclass(frozen=True)
+class _Running:
+    job: Job
+    note: Path
+    began: float
+    until: float
+
+    @property
+    def overdue(self) -> bool:
+        return time.monotonic() >= self.until
+
+
+def _result(reference: Any, fit: _Running) -> Outcome:
+    job, overdue, took = fit.job, fit.overdue, time.monotonic() - fit.began
+    if overdue:
+        ray.cancel(reference, force=True)
+    try:
+        return replace(ray.get(reference, timeout=0 if overdue else None), job=job)
+    except (RayError, TimeoutError) as error:
+        # on another machine, the worker's note is out of reach
+        told = fit.note.read_text(encoding="utf-8", errors="replace") if fit.note.exists() else ""
+        if told.startswith(PAST_MEMORY):
+            return Outcome(job, "out_of_memory", seconds=took, reason=told.strip())
+        if told or overdue:
+            reason = f"not done after {took:.0f} s, the most that it could be given"
+            return Outcome(job, "timeout", seconds=took, reason=reason)
+        crashed = isinstance(error, WorkerCrashedError)
+        reason = "its worker process died" if crashed else str(error).strip().splitlines()[-1]
+        return Outcome(job, "failed", seconds=took, reason=reason)
 
 
 @contextlib.contextmanager
@@ -135,12 +159,14 @@ def hired(
         except ConnectionError as error:
             raise RequestError(f"no Ray cluster at {address!r}: {error}") from error
         notes = stack.enter_context(tempfile.TemporaryDirectory(prefix="lacuna-choice-"))
-        yield Crew(Path(notes), plugins, workers, local=address is None)
+        crew = Crew(Path(notes), plugins, workers, local=address is None)
+        crew.warm()
+        yield crew
 
 
 def _unaffordable(job: Job, left: float) -> str:
     """Why a job is not worth starting, or nothing."""
-    if left < SHORTEST + GRACE_SECONDS:
+    if left < SHORTEST:
         return "no time was left for it"
     if job.expected is not None and job.expected > left:
         return f"a fit should take {_told(job.expected)}, and {_told(left)} of the budget were left"

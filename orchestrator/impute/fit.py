@@ -70,6 +70,11 @@ class Outcome:
     reason: str = ""
 
 
+def warm() -> None:
+    """Import what fits need, and stay busy long enough for another process to be started for the next."""
+    time.sleep(0.2)
+
+
 def work(
     job: Job,
     sheet: Sheet,

@@ -86,21 +86,28 @@ def test_a_long_table_is_chosen_for_on_some_of_its_rows_first(chosen, awkward):
 
 
 def test_misfits_are_rows_with_reasons_and_stop_nothing(chosen, awkward):
-    names = ["em", "raises", "changes_observed", "out_of_memory", "always_dies", "hangs", "diverges"]
-    choice = chosen(names=names, plugins=[str(awkward)], budget=20.0)
+    names = ["em", "raises", "changes_observed", "out_of_memory", "always_dies", "diverges"]
+    choice = chosen(names=names, plugins=[str(awkward)])
     assert choice.method == "em"
     told = {
         "raises": ("failed", "ValueError: no luck with this <table>"),
         "changes_observed": ("failed", "changed an observed entry"),
         "out_of_memory": ("failed", "MemoryError: cannot hold it"),
         "always_dies": ("failed", "its worker process died"),
-        "hangs": ("skipped", "not done after"),
         "diverges": ("failed", "ImputationError"),
     }
     for name, (status, reason) in told.items():
         assert row(choice, name)["status"] == status
         assert reason in row(choice, name)["reason"]
         assert pd.isna(row(choice, name)["error"])
+
+
+def test_a_method_that_hangs_is_ended_and_leaves_time_for_others(chosen, awkward):
+    choice = chosen(names=["em", "hangs"], plugins=[str(awkward)], budget=15.0)
+    assert choice.method == "em"
+    assert row(choice, "hangs")["status"] == "skipped"
+    assert "not done after" in row(choice, "hangs")["reason"]
+    assert row(choice, "em")["rung"] == 1
 
 
 def test_a_method_that_cannot_hold_the_whole_table_is_skipped(chosen, tmp_path):
