@@ -124,7 +124,7 @@ def failures(records: pd.DataFrame) -> pd.DataFrame:
         error=texts.str.partition("\n")[0] if len(bad) else texts,
         trace=texts,
         where=[
-            f"{dataset} {mechanism} {ratio:g}"
+            f"{dataset} {mechanism_text(mechanism)} {ratio_text(ratio)}"
             for dataset, mechanism, ratio in zip(bad["dataset"], bad["mechanism"], bad["ratio"], strict=True)
         ],
     )

@@ -86,18 +86,18 @@ def panels(
     groups = dict(iter(grouped))
     left = LETTER * max(min(max(map(len, labels)), 32), 12) + 16
     wide = max((WIDTH - left) / len(across), 170)
-    high = _STEP * len(labels) + 62
+    high = _STEP * len(labels) + 80
     drawing = Drawing(f"panels-{metric}", left + wide * len(across), high * len(down) + 4)
     styles = colours(present)
     look = _Look(drawing, find_metric(metric), styles, len(good) <= MOST_DOTS, again)
     several = (rows["ratio"].nunique() > 1, rows["protocol"].nunique() > 1)
     widest = good.groupby("dataset")[metric].max()
     for i, dataset in enumerate(down):
-        top = high * i + 30
+        top = high * i + 48
         bottom = top + _STEP * len(labels)
         most = widest.get(dataset, 0) * 1.05 or 1
-        heading = cut((short or {}).get(dataset) or dataset, int(left / LETTER) + 8)
-        drawing.text(0, top - 16, heading, INK, bold=True, size=13, about=About([], dataset=dataset))
+        heading = cut((short or {}).get(dataset) or dataset, 80)
+        drawing.text(0, top - 36, heading, INK, bold=True, size=13, about=About([], dataset=dataset))
         for index, label in enumerate(labels):
             y = top + _STEP * (index + 0.5)
             about = About([], label, dataset)

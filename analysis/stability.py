@@ -137,24 +137,24 @@ def grid(table: pd.DataFrame) -> Grid | None:
     leads = table["rank"].eq(table.groupby("view")["rank"].transform("min"))
     body = []
     for label in main.index:
+        own = table[table["label"].eq(label)]
         row = [Entry(label, method=label), Entry(f"{main[label]:.2f}", value=float(main[label]))]
         for kind in kinds:
-            part = table[table["kind"].eq(kind) & table["label"].eq(label)]
-            if part.empty:
-                row.append(Entry("–", note="not comparable in any such view"))
-                continue
-            low, high = part.loc[part["rank"].idxmin()], part.loc[part["rank"].idxmax()]
-            told = f"{low['rank']:.2f} to {high['rank']:.2f}" if len(part) > 1 else f"{low['rank']:.2f}"
-            named = f"{low['view']} to {high['view']}" if len(part) > 1 else str(low["view"])
-            row.append(Entry(told, f"({named})", float(high["rank"])))
-        firsts = int(leads[table["label"].eq(label)].sum())
+            ranks = own.loc[own["kind"].eq(kind), "rank"]
+            ends = list(dict.fromkeys(f"{end:.2f}" for end in (ranks.min(), ranks.max())))
+            note = "" if len(ranks) else "not comparable in any such view"
+            row.append(Entry("–" if note else " to ".join(ends), note=note))
+        furthest = own.loc[(own["rank"] - main[label]).abs().idxmax()]
+        moved = furthest["rank"] != main[label]
+        row.append(Entry(f"{furthest['rank']:.2f}, {furthest['view']}" if moved else "it stays"))
+        firsts = int(leads[own.index].sum())
         row.append(Entry(f"{firsts} of {table['view'].nunique()}", value=float(firsts)))
         body.append(row)
-    ends = "least and greatest average rank, and where"
     columns = [
         Column("method", False),
         Column("average rank", explanation=KINDS["main"][0]),
-        *(Column(KINDS[kind][0], False, ends, prose=True) for kind in kinds),
+        *(Column(KINDS[kind][0], False, "least and greatest average rank") for kind in kinds),
+        Column("furthest from it", False, prose=True),
         Column("first in", explanation="views in which it leads"),
     ]
     return Grid("Ranks in other views", columns, body)

@@ -113,7 +113,7 @@ def test_alike_failures_are_told_together():
         ["em", "timeout", "", 1],
     ]
     assert table["trace"].tolist() == ["singular\n  trace 0", ""]
-    assert table["where"].tolist() == ["breast_cancer mcar 0.3"] * 2
+    assert table["where"].tolist() == ["breast_cancer MCAR 30\u202f%"] * 2
 
 
 def test_the_hash_is_of_results_alone():

@@ -49,6 +49,14 @@ class Browser:
         """The first element that a CSS selector finds."""
         return self.driver.find_element("css selector", selector)
 
+    def show(self, element) -> None:
+        """Scroll to an element and wait until the page has told itself so."""
+        self.driver.execute_async_script(
+            "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'});"
+            "requestAnimationFrame(() => requestAnimationFrame(arguments[1]))",
+            element,
+        )
+
     def press(self, *keys: str) -> None:
         """Press keys one after another, wherever the focus is."""
         for key in keys:

@@ -63,7 +63,7 @@ def test_a_mark_under_the_pointer_says_its_values_and_its_command(browser, page)
 
     browser.open(page)
     mark = browser.one("#datasets svg [data-tip*='mask seed 1'][data-method='em']")
-    browser.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", mark)
+    browser.show(mark)
     ActionChains(browser.driver).move_to_element(mark).perform()
     told = browser.one("#tip").text
     lit = browser.one("svg .lit")  # this mark, or another that lies on it
