@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import methods
+from orchestrator.impute.missing import items
 from orchestrator.sweep import RequestError
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -81,6 +82,7 @@ def impute(ctx: click.Context, **options: Any) -> None:
             table=_table(options),
             out=options["out"],
             spread=options["spread"],
+            stack=bool(options["samples"]),
             save=options["save"],
             report="" if options["no_report"] else options["report"],
             one_file_each=options["one_file_each"],
@@ -157,7 +159,7 @@ def _params(text: str | None) -> dict[str, Any] | None:
 
 
 def _list(text: str | None) -> Sequence[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    return None if text is None else items(text)
 
 
 @contextlib.contextmanager

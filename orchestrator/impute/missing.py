@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,18 +55,18 @@ class Missing:
         everywhere: set[str] = set()
         of: dict[str, set[str]] = {}
         if isinstance(missing, str):
-            for item in filter(None, (part.strip() for part in missing.split(","))):
+            for item in items(missing):
                 name, equals, value = item.rpartition("=")
                 (of.setdefault(name.strip(), set()) if equals else everywhere).add(value.strip())
         elif isinstance(missing, Mapping):
             of = {str(name): set(_texts(values)) for name, values in missing.items()}
         elif missing is not None:
             everywhere = set(_texts(missing))
-        values = not_missing.split(",") if isinstance(not_missing, str) else not_missing or ()
+        values = items(not_missing) if isinstance(not_missing, str) else not_missing or ()
         return cls(
             frozenset(everywhere),
             {name: frozenset(words) for name, words in of.items()},
-            frozenset(str(value).strip() for value in values) - {""},
+            frozenset(str(value).strip() for value in values),
         )
 
     def words(self, column: str) -> frozenset[str]:
@@ -88,6 +89,16 @@ class Missing:
         """Raise RequestError if it speaks of a column that is not among `columns`."""
         for name in self.of:
             known_column(name, columns, "--missing")
+
+
+def items(text: str) -> list[str]:
+    """What stands between commas; quotes keep one together.
+
+    >>> items('a, "b, c"=0,')
+    ['a', 'b, c=0']
+    """
+    rows = csv.reader([text], skipinitialspace=True)
+    return [item.strip() for row in rows for item in row if item.strip()]
 
 
 def known_column(name: str, columns: Iterable[str], where: str) -> str:

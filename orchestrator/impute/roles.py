@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.impute.missing import Missing, known_column
+from orchestrator.impute.missing import Missing, items, known_column
 from orchestrator.impute.seeing import see
 from orchestrator.impute.textual import Content, as_dates
 from orchestrator.sweep import RequestError
@@ -122,11 +122,11 @@ def check_overrides(overrides: Mapping[str, str] | str | None, names: Iterable[s
     {'zip': 'category'}
     """
     if isinstance(overrides, str):
-        items = [item.strip() for item in overrides.split(",") if item.strip()]
-        wrong = [item for item in items if "=" not in item]
+        pairs = items(overrides)
+        wrong = [pair for pair in pairs if "=" not in pair]
         if wrong:
             raise RequestError(f"--kind: {wrong[0]!r} is not COLUMN=ROLE, such as 'zip=category'")
-        overrides = {name.strip(): role.strip() for name, _, role in (i.rpartition("=") for i in items)}
+        overrides = {name.strip(): role.strip() for name, _, role in (pair.partition("=") for pair in pairs)}
     for name, role in (overrides or {}).items():
         known_column(name, names, "--kind")
         word, colon, pattern = str(role).partition(":")
@@ -182,8 +182,9 @@ def _number_role(values: NDArray[np.float64], name: str, *, complete: bool) -> t
         )
     if (values != np.rint(values)).any():
         return Role.NUMERIC, "numbers with decimals"
-    if ((values == 0) | (values == 1)).all():
-        return Role.BOOLEAN, "0 and 1 alone"
+    low, high = values.min(), values.max()
+    if ((values == low) | (values == high)).all():
+        return Role.BOOLEAN, f"{low:.0f} and {high:.0f} alone"
     if len(values) >= FEW:
         steps = np.diff(values)
         if complete and (steps == 1).all() and values[0] in (0, 1):

@@ -38,6 +38,8 @@ class Request:
     how: Mapping[str, Any]
     """Arguments of :func:`orchestrator.impute.verb.impute`."""
     spread: str | None = None
+    stack: bool = False
+    """Whether the samples are what is written, rather than the one filled table."""
     save: str | None = None
     report: str | None = None
     """None for a page beside the filled table, empty for none."""
@@ -90,7 +92,7 @@ def _targets(request: Request) -> list[tuple[str, Path]]:
     if kind_of(out) == "excel":
         raise RequestError(f"{out}: workbooks are read, not written; take .csv or .parquet")
     n_samples = request.how["samples"]
-    if request.one_file_each and not n_samples:
+    if request.one_file_each and not request.stack:
         raise RequestError("--one-file-each is for --samples N: say how many")
     targets = [("filled table", out)]
     if request.one_file_each:
@@ -133,7 +135,7 @@ def _write(filled: Filled, request: Request, targets: Sequence[tuple[str, Path]]
         for number, draw in enumerate(filled.draws, 1):
             say(f"writing imputation {number} of {len(filled.draws)}")
             write(where[f"imputation {number}"], filled.prepared, [draw], filled.loaded)
-    elif request.how["samples"] and filled.draws:
+    elif request.stack and filled.draws:
         say(f"writing {request.out}")
         stack = unique_names([*filled.prepared.names, "imputation"])[-1]
         write(where["filled table"], filled.prepared, filled.draws, filled.loaded, stack)

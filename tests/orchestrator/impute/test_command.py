@@ -84,6 +84,16 @@ def test_samples_spread_and_imputer_are_written_beside(table, tmp_path):
     assert "Bonn" in again.read_text()
 
 
+def test_the_spread_alone_leaves_one_table(table, tmp_path):
+    call(
+        table, "--method", "mice", "-o", tmp_path / "x.csv", "--spread", tmp_path / "s.parquet", "--no-report"
+    )
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 41
+    spread = pd.read_parquet(tmp_path / "s.parquet")
+    assert set(spread["column"]) == {"size", "town"}
+    assert (spread["spread"] >= 0).all()
+
+
 def test_each_imputation_can_have_a_file(table, tmp_path):
     call(
         table,

@@ -29,6 +29,7 @@ def role(values: object, name: str = "x") -> Role:
         ([1.0, None, 5.0, 7.0] * 10, Role.INTEGER),
         (pd.array([1, None, 5, 7] * 10, dtype="Int64"), Role.INTEGER),
         ([0, 1] * 20, Role.BOOLEAN),
+        ([2, 4, None, 4] * 10, Role.BOOLEAN),
         (pd.array([True, None, False, True] * 10, dtype="boolean"), Role.BOOLEAN),
         ([True, None, False, True] * 10, Role.BOOLEAN),
         (["yes", None, "No", "yes"] * 10, Role.BOOLEAN),
