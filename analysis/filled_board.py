@@ -18,9 +18,9 @@ REASON = 300
 
 
 def labelled_board(board: pd.DataFrame) -> pd.DataFrame:
-    """A board with a ``label`` for each candidate: its method, and its parameters where it has any."""
+    """A board with a ``label`` for each candidate: its method, with its parameters where it has any."""
     labels = [_label(str(row.method), row.params) for row in each(board)]
-    return board.assign(label=labels)
+    return board.assign(label=labels, reason=board["reason"].fillna(""))
 
 
 def _label(method: str, params: Any) -> str:
