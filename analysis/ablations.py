@@ -222,10 +222,11 @@ def _arms(rows: pd.DataFrame, study: Study) -> pd.DataFrame:
                 for row in each(labels)
             ]  # fmt: skip
         return pd.DataFrame(found, columns=columns)
+    variants = _variants(rows)
     for method, keys in _varied(rows).items():
         if not study.varied_by(keys):
             continue
-        arms = [_arm(study, row.label, method, row.params, keys) for row in each(_variants(rows, method))]
+        arms = [_arm(study, row.label, method, row.params, keys) for row in each(variants[method])]
         arms.sort(key=lambda arm: arm["place"])
         usual = [arm for arm in arms if arm["usual"]]
         reference = (usual or arms)[0]
@@ -273,15 +274,17 @@ def _defaults(method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
     return presets.get(str(params.get("preset", next(iter(presets)))), {})
 
 
-def _variants(rows: pd.DataFrame, method: str) -> pd.DataFrame:
-    return rows.loc[rows["method"].eq(method), ["label", "params"]].drop_duplicates("label")
+def _variants(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """For each method its labels and their parameters."""
+    variants = rows[["method", "label", "params"]].drop_duplicates("label")
+    return {str(method): part for method, part in variants.groupby("method")}
 
 
 def _varied(rows: pd.DataFrame) -> dict[str, set[str]]:
     """For each method the parameters in which its variants really differ, defaults filled in."""
     varied = {}
-    for method in sorted(rows["method"].unique()):
-        variants = [complete(method, parameters(text)) for text in _variants(rows, method)["params"]]
+    for method, part in _variants(rows).items():
+        variants = [complete(method, parameters(text)) for text in part["params"]]
         keys = set().union(*variants)
         varied[method] = {key for key in keys if len({_plain(v.get(key, "default")) for v in variants}) > 1}
     return varied

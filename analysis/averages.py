@@ -91,15 +91,13 @@ def _notes(rows: pd.DataFrame, result: pd.DataFrame, key: str) -> list[str]:
             told: Any = null[f"{key}_note"].dropna().unique() if f"{key}_note" in null else []
             parts.append("; ".join(sorted(map(str, told))) or "this score does not apply")
         reasons[place] = "; ".join(parts)
-    notes = []
-    for row in each(result):
-        if row.complete:
-            notes.append("")
-            continue
+    notes = dict.fromkeys(result.index, "")
+    lacking = result[~result["complete"]]
+    for place, row in zip(lacking.index, each(lacking), strict=True):
         parts = [reasons.get((*row[: len(CELL)], row.label), "")]
         absent = row.n_expected - row.n - row.n_failed - row.n_null
         if absent > 0:
             parts.append(f"{counted(absent, 'mask seed')} not yet run")
         head = f"{row.n} of {counted(row.n_expected, 'mask seed')}, not ranked: " if row.n else ""
-        notes.append(head + "; ".join(filter(None, parts)))
-    return notes
+        notes[place] = head + "; ".join(filter(None, parts))
+    return list(notes.values())

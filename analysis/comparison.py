@@ -227,12 +227,14 @@ def _separated(losses: pd.DataFrame) -> tuple[tuple[str, str], ...]:
 
 def _changes(scores: pd.DataFrame, metric: str, losses: pd.DataFrame) -> list[str]:
     """How the conclusion would differ under the other policies; nothing where no cell is missing."""
+    if not losses.attrs["missing"]:
+        return []
     first = _order(losses.round(9).rank(axis=1).mean())[0]
     apart = set(_separated(losses))
     told = []
     for policy, words in POLICIES.items():
         other = _blocks(scores, metric, policy)
-        if policy == "complete" or not losses.attrs["missing"] or len(other) < 2:
+        if policy == "complete" or len(other) < 2:
             continue
         if policy == "baseline" and BASELINE not in other:
             continue

@@ -114,7 +114,7 @@ def within_grids(
     """
     chosen = find_metric(metric)
     rows = only_split(labelled(records))
-    if leader not in set(rows["label"]):
+    if not rows["label"].eq(leader).any():
         return []
     tests = within_table(rows, leader, metric=metric)
     tests = tests[tests["pairs"].ge(SEEDS)]

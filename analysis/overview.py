@@ -271,7 +271,7 @@ def _scope(records: pd.DataFrame) -> str:
     shares = (
         ratio_text(ratios[0]) if len(ratios) == 1 else f"{ratio_text(ratios[0])} to {ratio_text(ratios[-1])}"
     )
-    split = "out_of_sample" if set(records["split"]) == {"out_of_sample"} else "in_sample"
+    split = "out_of_sample" if records["split"].eq("out_of_sample").all() else "in_sample"
     return (
         f"{counted(records['dataset'].nunique(), 'dataset')} × "
         f"{counted(records['mechanism'].nunique(), 'mechanism')} at {shares} missing "

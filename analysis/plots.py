@@ -79,14 +79,18 @@ def relative_error(records: pd.DataFrame, metric: str = "mae", *, again: Again |
     )
 
 
-def cost(records: pd.DataFrame, metric: str = "mae", *, again: Again | None = None) -> str | None:
+def cost(
+    records: pd.DataFrame, metric: str = "mae", *, board: pd.DataFrame | None = None,
+    again: Again | None = None,
+) -> str | None:  # fmt: skip
     """Accuracy against cost over the ranked cells; the line joins methods that none beats in both.
 
-    Returns None where no method has both an error and a time.
+    `board` is the leaderboard by `metric`, worked out here if it is not at hand. Returns None where no method
+    has both an error and a time.
     """
     chosen = find_metric(metric)
     rows = labelled(records)
-    board = leaderboard(rows, metric=metric)
+    board = leaderboard(rows, metric=metric) if board is None else board
     against = board["relative_error"].notna().any()
     column = "relative_error" if against else metric
     points = board.dropna(subset=[column, "seconds"])

@@ -25,7 +25,7 @@ def pictures(found: Findings) -> dict[str, Markup]:
     records, short, again = found.records, found.short, found.again
     drawn = {
         "relative": plots.relative_error(records, again=again),
-        "cost": plots.cost(records, again=again),
+        "cost": plots.cost(records, board=found.board, again=again),
         "stability": stability.picture(found.views),
         "panels": panels.panels(records, order=found.order, short=short, again=again),
         "cost_tables": cost_plots.accuracy_against_cost(records, short=short),
