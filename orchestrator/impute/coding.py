@@ -177,13 +177,18 @@ def _as_dates(dates: NDArray, series: pd.Series, content: Content) -> Any:
     index = pd.DatetimeIndex(dates)
     if pd.api.types.is_object_dtype(dtype):
         first = next(value for value, hole in zip(series, content.holes, strict=True) if not hole)
-        if isinstance(first, datetime.datetime):
-            return [value.replace(tzinfo=first.tzinfo) for value in index.to_pydatetime()]
-        return list(index.date)
+        if not isinstance(first, datetime.datetime):
+            return list(index.date)
+        return list(_in_zone(index, first.tzinfo).to_pydatetime())
     zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
-    if zone:
-        return index.tz_localize(zone, ambiguous=np.ones(len(index), bool), nonexistent="shift_forward")
-    return index
+    return _in_zone(index, zone)
+
+
+def _in_zone(index: pd.DatetimeIndex, zone: Any) -> pd.DatetimeIndex:
+    """What the clock on the wall says there, at the first of two times that it says so."""
+    if zone is None:
+        return index
+    return index.tz_localize(zone, ambiguous=np.ones(len(index), bool), nonexistent="shift_forward")
 
 
 def _number_of(kind: type, value: float) -> Any:

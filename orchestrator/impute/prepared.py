@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,14 +128,12 @@ class Prepared:
 
     def put(self, fills: Fills) -> pd.DataFrame:
         """The user's table with these fills: dtypes, order, index and observed values as they were."""
-        arrays = {}
+        filled = {}
         for name, values in fills.items():
             view = self.views[name]
             series = self.table.iloc[:, view.place]
-            array = _open(series, view.coder).array.copy()
-            array[view.content.holes] = view.coder.decode(values, series, view.content)
-            arrays[view.place] = pd.Series(array, index=series.index)
-        whole = [arrays.get(place, self.table.iloc[:, place]) for place in range(self.table.shape[1])]
+            filled[view.place] = _put(series, view, view.coder.decode(values, series, view.content))
+        whole = [filled.get(place, self.table.iloc[:, place]) for place in range(self.table.shape[1])]
         result = pd.concat(whole, axis=1) if whole else self.table.copy()
         result.columns = self.table.columns
         result.attrs = dict(self.table.attrs)
@@ -198,9 +197,15 @@ def _assemble(
     return Prepared(table, columns, frame, recipe, views)
 
 
-def _open(series: pd.Series, coder: Coder) -> pd.Series:
-    """`series`, with the levels among its categories that are to fill it."""
-    if isinstance(series.dtype, pd.CategoricalDtype) and coder.levels:
-        more = [level for level in coder.levels if level not in series.cat.categories]
-        return series.cat.add_categories(more) if more else series
-    return series
+def _put(series: pd.Series, view: _View, values: Any) -> pd.Series:
+    """`series` with `values` at its holes."""
+    if isinstance(series.dtype, pd.SparseDtype):
+        dense = pd.Series(np.asarray(series), index=series.index)
+        return _put(dense, view, values).astype(series.dtype)
+    if isinstance(series.dtype, pd.CategoricalDtype):  # which may not have the levels of another table
+        more = [level for level in view.coder.levels if level not in series.cat.categories]
+        series = series.cat.add_categories(more) if more else series
+    array = series.array.copy()
+    array[view.content.holes] = values
+    plain = array.to_numpy() if isinstance(series.dtype, np.dtype) else array
+    return pd.Series(plain, index=series.index, dtype=plain.dtype)

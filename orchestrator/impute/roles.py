@@ -43,7 +43,7 @@ ID_NAME = re.compile(
 )
 ID_ENDING = re.compile(r"[a-z](Id|ID|Key|No)$")
 FEW = 10
-"""Rows below which nothing is taken for an identifier or text by its being unique."""
+"""Rows below which little is made of values being all unlike, or of two kinds."""
 
 PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
 
@@ -183,7 +183,8 @@ def _number_role(values: NDArray[np.float64], name: str, *, complete: bool) -> t
     if (values != np.rint(values)).any():
         return Role.NUMERIC, "numbers with decimals"
     low, high = values.min(), values.max()
-    if ((values == low) | (values == high)).all():
+    two = ((values == low) | (values == high)).all()
+    if two and (len(values) >= FEW or (low, high) == (0, 1)):
         return Role.BOOLEAN, f"{low:.0f} and {high:.0f} alone"
     if len(values) >= FEW:
         steps = np.diff(values)

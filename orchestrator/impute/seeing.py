@@ -71,7 +71,10 @@ def _date(series: pd.Series) -> Content:
     index = pd.DatetimeIndex(series)
     if index.tz is not None:
         index = index.tz_localize(None)  # by the clock on the wall, so that days stay days
-    values = index.to_numpy(dtype="datetime64[ns]")
+    try:
+        values = index.as_unit("ns").to_numpy()
+    except pd.errors.OutOfBoundsDatetime:
+        return _other(np.isnat(index.to_numpy()), "dates before 1678 or after 2262")
     return Content("date", values, (), np.isnat(values), {})
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ class Filled:
         """What each column was taken for, and why."""
         return self.prepared.columns
 
-    @property
+    @cached_property
     def frame(self) -> pd.DataFrame:
         """The table without its holes: dtypes, order, index and observed values as they were."""
         return self.prepared.put(self.fills)
@@ -71,7 +72,7 @@ class Filled:
         """Multiple imputations, each made when it is asked for; of none where none were asked for."""
         return Samples(self.prepared, self.draws)
 
-    @property
+    @cached_property
     def spread(self) -> pd.DataFrame | None:
         """How far the draws of each entry lie apart; None without draws."""
         return spread_table(self.prepared, self.fills, self.draws) if self.draws else None

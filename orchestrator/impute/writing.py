@@ -114,16 +114,13 @@ def write(path: Path, prepared: Prepared, fills: Sequence[Fills], loaded: Loaded
                     if stack:
                         table.insert(0, stack, number, allow_duplicates=True)
                     table.to_csv(out, index=False, header=number == 1)
-        elif kind == "parquet":
-            schema = as_arrow(prepared, fills[0], loaded, stack).schema
-            with pyarrow.parquet.ParquetWriter(beside, schema) as writer:
-                for number, one in enumerate(fills, 1):
-                    writer.write_table(as_arrow(prepared, one, loaded, stack, number).cast(schema))
-        elif kind == "arrow":
-            schema = as_arrow(prepared, fills[0], loaded, stack).schema
-            with pa.OSFile(str(beside), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-                for number, one in enumerate(fills, 1):
-                    writer.write_table(as_arrow(prepared, one, loaded, stack, number).cast(schema))
+        elif kind in ("parquet", "arrow"):
+            tables = (as_arrow(prepared, one, loaded, stack, number) for number, one in enumerate(fills, 1))
+            first = next(tables)
+            with _arrow_writer(beside, kind, first.schema) as writer:
+                writer.write_table(first)
+                for table in tables:
+                    writer.write_table(table.cast(first.schema))
         else:
             raise RequestError(f"{path}: workbooks are read, not written; take .csv or .parquet")
 
@@ -244,6 +241,12 @@ def _edited(record: str, row: Sequence[Edit], separator: str, loaded: Loaded) ->
         cells[place] = delimited.refilled(cells[place], text, separator)
     bare = record.rstrip("\r\n")
     return separator.join(cells) + record[len(bare) :]
+
+
+def _arrow_writer(beside: Path, kind: str, schema: pa.Schema) -> Any:
+    if kind == "parquet":
+        return pyarrow.parquet.ParquetWriter(beside, schema)
+    return pa.ipc.new_file(str(beside), schema)
 
 
 def _create_text(beside: Path, path: Path, encoding: str) -> IO[str]:

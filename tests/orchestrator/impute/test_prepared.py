@@ -7,6 +7,7 @@ import decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +48,68 @@ def test_all_comes_back_as_it_was_and_the_holes_are_filled(seed, everyday):
             assert same(one, other)
     filled.loc[:, "size"] = 0.0
     pd.testing.assert_frame_equal(table, before)
+
+
+SIZE = np.rint(np.random.default_rng(1).normal(50, 10, 60))
+WHEN = pd.Timestamp("2021-03-01") + pd.to_timedelta(SIZE * 30, unit="h")
+BIG = np.where(SIZE > 50, "big", "small")
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (SIZE, "int64[pyarrow]"),
+        (SIZE / 3, "double[pyarrow]"),
+        (SIZE, "UInt8"),
+        (SIZE, "float16"),
+        (SIZE / 3, "Float32"),
+        (BIG, "string"),
+        (BIG, "string[pyarrow]"),
+        (BIG, pd.ArrowDtype(pa.string())),
+        (BIG, pd.CategoricalDtype(["small", "big", "huge"], ordered=True)),
+        (SIZE > 50, "bool[pyarrow]"),
+        (SIZE > 50, "object"),
+        (WHEN, "datetime64[s]"),
+        (WHEN.tz_localize("Europe/Berlin"), None),
+        (WHEN, "timestamp[us][pyarrow]"),
+        (WHEN.tz_localize("UTC"), "timestamp[us, UTC][pyarrow]"),
+        (WHEN.date, "date32[pyarrow]"),
+        (WHEN.to_pydatetime(), "object"),
+        (WHEN.tz_localize("Europe/Berlin").to_pydatetime(), "object"),
+        (pd.to_timedelta(SIZE, unit="min"), None),
+        ([decimal.Decimal(f"{value:.2f}") for value in SIZE / 7], pd.ArrowDtype(pa.decimal128(9, 2))),
+        (SIZE, pd.SparseDtype("float64")),
+    ],
+    ids=str,
+)
+def test_every_dtype_is_filled_and_comes_back(values, dtype):
+    holes = np.random.default_rng(2).random(60) < 0.3
+    column = pd.Series(values, dtype=object).mask(holes, None)
+    column = column.astype(dtype) if dtype else column.infer_objects()
+    filled = fill(pd.DataFrame({"x": column, "size": SIZE}), "knn")["x"]
+    assert filled.dtype == column.dtype
+    assert not filled.isna().any()
+    for one, other in zip(column[~holes], filled[~holes], strict=True):
+        assert same(one, other)
+    assert filled[~holes].min() <= filled[holes].min()
+    assert filled[holes].max() <= filled[~holes].max()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array(["1500-01-01", "NaT", "3000-01-01"] * 5, dtype="datetime64[s]"),
+        pd.Series(pd.period_range("2020-01", periods=15, freq="M")).mask(np.arange(15) % 3 == 1),
+        [None, [1], [2]] * 5,
+        np.arange(15) + 1j,
+    ],
+    ids=["far dates", "periods", "lists", "complex"],
+)
+def test_what_cannot_be_filled_is_left_alone(values):
+    table = pd.DataFrame({"x": values, "y": [1.5, None, 2.5] * 5})
+    filled = fill(table)
+    assert filled["x"].equals(table["x"])
+    assert not filled["y"].isna().any()
 
 
 def test_fills_are_of_the_kind_of_their_column(everyday):
