@@ -1,8 +1,9 @@
 """Files of records as one Arrow table.
 
-Merged files hold a million rows in thousands of row groups, and most of their columns are empty: a score that
-the sweep did not ask for. Their footers tell which, and these are not read. Text is kept as Arrow's
-dictionaries, since but for the key few values repeat: sorting a dictionary is moving numbers.
+Merged files hold a million rows in a thousand row groups, and most of their columns are one value throughout:
+null, for a score that the sweep did not ask for, or the sweep's own name. Their footers tell which, and these
+are not read. Text is kept as Arrow's dictionaries, since but for the key its values repeat: to sort it is to
+move numbers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -19,6 +21,7 @@ from analysis.schema import COLUMNS
 
 _UNIQUE = ("trial_key",)  # text that does not repeat
 _LARGE = 1 << 20  # bytes from which a file is read by itself, its empty columns left out
+_FLOATS = ("FLOAT", "DOUBLE")
 _CODED = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -71,35 +74,56 @@ def _read_one(part: Path) -> pa.Table | None:
         footer = pq.read_metadata(part)
         schema = footer.schema.to_arrow_schema()
         text = [field.name for field in schema if _coded(field.name, field.type) == _CODED]
-        empty = _empty(footer)
+        known = _constants(footer)
         file = pq.ParquetFile(part, metadata=footer, read_dictionary=text, page_checksum_verification=True)
-        table = file.read(columns=[name for name in schema.names if name not in empty])
+        table = file.read(columns=[name for name in schema.names if name not in known])
         wanted = [*COLUMNS, *(name for name in schema.names if name not in COLUMNS)]
         kinds = {field.name: field.type for field in schema} | COLUMNS
-        return pa.table({name: _column(table, name, _coded(name, kinds[name])) for name in wanted})
+        columns = {}
+        for name in wanted:
+            kind = _coded(name, kinds[name])
+            if name in table.column_names:
+                columns[name] = table[name] if table[name].type == kind else table[name].cast(kind)
+            else:
+                columns[name] = _repeated(known.get(name), footer.num_rows, kind)
+        return pa.table(columns)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
         warnings.warn(f"skipped {part}, which cannot be read: {reason}", stacklevel=4)
         return None
 
 
-def _empty(footer: pq.FileMetaData) -> set[str]:
-    """Columns without a value, as far as the footer tells."""
+def _constants(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Columns with the same value in every row, as far as the footer tells, and that value."""
     groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
+    found = {}
+    for index in range(footer.num_columns):
+        # Stops at the first group that differs, so that most columns cost a look or two.
+        values = (_only_value(group.column(index).statistics) for group in groups)
+        first = next(values, (False, None))
+        if first[0] and all(value == first for value in values):
+            found[footer.schema.column(index).name] = first[1]
+    return found
 
-    def is_empty(column: int) -> bool:
-        # Stops at the first group with a value, so that a footer of many groups is walked once at most.
-        known = (group.column(column).statistics for group in groups)
-        return all(s is not None and s.has_null_count and s.num_values == 0 for s in known)
 
-    return {footer.schema.column(index).name for index in range(footer.num_columns) if is_empty(index)}
+def _only_value(statistics: pq.Statistics | None) -> tuple[bool, Any]:
+    """Whether a group of rows is known to hold one value, and which; None for nulls."""
+    if statistics is None or not statistics.has_null_count:
+        return False, None
+    if statistics.num_values == 0:
+        return True, None
+    # Of numbers that are no integers the least and the greatest say nothing about NaN among them.
+    known = statistics.null_count == 0 and statistics.has_min_max and statistics.physical_type not in _FLOATS
+    alike = known and statistics.min == statistics.max
+    return alike, statistics.min if alike else None
 
 
-def _column(table: pa.Table, name: str, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    if name not in table.column_names:
-        return pa.nulls(table.num_rows, kind)
-    column = table[name]
-    return column if column.type == kind else column.cast(kind)
+def _repeated(value: Any, n: int, kind: pa.DataType) -> pa.Array:
+    if value is None:
+        return pa.nulls(n, kind)
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), n), [value])
+    return pa.repeat(pa.scalar(value, kind), n)
 
 
 def _coded(name: str, kind: pa.DataType) -> pa.DataType:

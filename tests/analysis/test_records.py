@@ -117,6 +117,7 @@ def test_manifest_may_be_absent_but_not_broken(tmp_path: Path):
 
 def test_large_files_read_as_small_ones_do(build, rows, monkeypatch):
     rows[0] |= {"crps": 0.5}  # one value among nulls: its column is not empty
+    rows[5] |= {"ratio": float("nan")}  # which the footer's least and greatest do not tell
     loose = analysis.load(build(rows))
     folder = build(rows[:3])
     merged = pa.Table.from_pylist(rows[3:], schema=pa.schema(list(COLUMNS.items())))
@@ -124,3 +125,4 @@ def test_large_files_read_as_small_ones_do(build, rows, monkeypatch):
     monkeypatch.setattr(parts, "_LARGE", (folder / "records" / "merged.parquet").stat().st_size)
     pd.testing.assert_frame_equal(analysis.load(folder), loose)
     assert loose["crps"].notna().sum() == 1
+    assert loose["ratio"].isna().sum() == 1
