@@ -4,8 +4,8 @@
                                                 [--budget 120] [--rows 1500] [--out auto.jsonl]
 
 Of each table, at most `--rows` rows; 30 % of the entries are hidden (mask seed `--seed`): the holes. `choose`
-sees the table with holes and scores the candidates within `--budget` seconds on two workers. The truth is asked
-afterwards, of every candidate with its defaults and `random_state` 0: the MAE in standard deviations over the
+sees the table with holes and scores the candidates within `--budget` seconds on two workers. Then the truth
+is asked, of every candidate with its defaults and `random_state` 0: the MAE in standard deviations over the
 holes in numeric columns, and the error that `choose` goes by, relative to column means and modes, over all
 columns. Regret is how far a choice is above the best candidate. "auto" is the choice by default, "by mae" the
 method that had the least MAE on its board. With `--out`, cells that the file holds are not run again.

@@ -21,6 +21,7 @@ from orchestrator.cluster import Resources, connect
 from orchestrator.impute.fit import Job, Outcome, Sheet, warm, work
 from orchestrator.limits import GRACE_SECONDS, PAST_MEMORY
 from orchestrator.placement import GPU_SHARE
+from orchestrator.progress import duration
 from orchestrator.raylib import ray
 from orchestrator.sweep import RequestError
 
@@ -131,11 +132,11 @@ def _result(reference: Any, fit: _Running) -> Outcome:
         return replace(ray.get(reference, timeout=0 if overdue else None), job=job)
     except (RayError, TimeoutError) as error:
         # on another machine, the worker's note is out of reach
-        told = fit.note.read_text(encoding="utf-8", errors="replace") if fit.note.exists() else ""
-        if told.startswith(PAST_MEMORY):
-            return Outcome(job, "out_of_memory", seconds=took, reason=told.strip())
-        if told or overdue:
-            reason = f"not done after {took:.0f} s, the most that it could be given"
+        noted = fit.note.read_text(encoding="utf-8", errors="replace") if fit.note.exists() else ""
+        if noted.startswith(PAST_MEMORY):
+            return Outcome(job, "out_of_memory", seconds=took, reason=noted.strip())
+        if noted or overdue:
+            reason = f"not done after {duration(took)}, the most that it could be given"
             return Outcome(job, "timeout", seconds=took, reason=reason)
         crashed = isinstance(error, WorkerCrashedError)
         reason = "its worker process died" if crashed else str(error).strip().splitlines()[-1]
@@ -169,9 +170,5 @@ def _unaffordable(job: Job, left: float) -> str:
     if left < SHORTEST:
         return "no time was left for it"
     if job.expected is not None and job.expected > left:
-        return f"a fit should take {_told(job.expected)}, and {_told(left)} of the budget were left"
+        return f"a fit should take {duration(job.expected)}, and {duration(left)} of the budget were left"
     return ""
-
-
-def _told(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestrator.impute.candidates import FLOOR
 from orchestrator.impute.crew import Crew
 from orchestrator.impute.race import FEWEST, FOLDS, Budget, Contest, Race, Rung, Stand, ranked
 from orchestrator.impute.scoring import Board
+from orchestrator.progress import duration
 from orchestrator.sweep import RequestError
 from orchestrator.typical import expected_seconds
 
@@ -138,17 +140,20 @@ def _refuse_costly(stands: Sequence[Stand], cells: int, budget: float, pace: flo
         if stand.status == "scored" and seconds is not None and seconds > budget:
             stand.out(
                 "skipped",
-                f"a fit on the whole table should take about {seconds / 60:.0f} min, more than the budget of "
-                f"{budget / 60:.1f} min",
+                f"a fit on the whole table should take about {duration(seconds)}, more than the budget of "
+                f"{duration(budget)}",
             )
 
 
 def _pace(stands: Sequence[Stand]) -> float | None:
-    """How many times longer fits take here than where their cost was measured, at least 1."""
+    """How many times longer fits take here than where their cost was measured, at least 1.
+
+    Column statistics take too little to tell.
+    """
     ratios = [
         seconds / expected
         for stand in stands
-        if stand.last_fit is not None
+        if stand.last_fit is not None and stand.candidate.method not in FLOOR
         for seconds, cells in [stand.last_fit]
         if (expected := expected_seconds(stand.candidate.method, cells)) is not None
     ]

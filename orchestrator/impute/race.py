@@ -16,6 +16,7 @@ from orchestrator.impute.crew import Crew
 from orchestrator.impute.fit import Job, Outcome, Sheet
 from orchestrator.impute.hiding import Mask, hide
 from orchestrator.impute.scoring import Board, Columns, Floats, Fold
+from orchestrator.progress import duration
 from orchestrator.typical import expected_seconds, growth
 
 FOLDS = (3, 8)
@@ -225,11 +226,11 @@ class Race:
             if stand.candidate.plain or before + own <= budget.left:
                 kept.append(stand)
                 continue
+            left = max(budget.left - before, 0.0)
             stand.out(
                 "skipped",
                 f"{folds} fit{'s' if folds > 1 else ''} on {self.rung.rows:,} rows should take "
-                f"{own * self.crew.slots:.0f} s, and {max(budget.left - before, 0) * self.crew.slots:.0f} s "
-                "were left for it",
+                f"{duration(own * self.crew.slots)}, and {duration(left * self.crew.slots)} were left",
             )
         return kept
 
