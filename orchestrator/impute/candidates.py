@@ -20,6 +20,8 @@ GENERATORS = {
     "stasy_mean": "its imputations are column means",
 }
 """Methods for synthetic rows; no candidates unless they are asked for."""
+NARROW = ("gain", "newimp")
+"""Methods whose draws hardly spread: multiple imputations by them would claim more than is known."""
 ON_CPU: Mapping[str, Mapping[str, Any]] = {"diffputer": {"preset": "fast"}}
 """Parameters where there is no GPU: the defaults of these are made for one."""
 
@@ -96,6 +98,8 @@ def candidates(
         lacking = [need for need in needs if not getattr(info, need)]
         if asked is None and name in GENERATORS:
             refused[candidate] = f"made to generate rows: {GENERATORS[name]}"
+        elif asked is None and name in NARROW and "stochastic" in needs:
+            refused[candidate] = "its draws hardly spread"
         elif categories and not info.categorical:
             refused[candidate] = "takes no categorical columns"
         elif lacking and name not in FLOOR:

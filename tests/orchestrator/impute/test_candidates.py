@@ -45,6 +45,13 @@ def test_a_method_that_lacks_what_is_needed_is_refused_but_the_floor_is_scored()
     assert refused["knn"] == "gives no draws"
 
 
+def test_draws_that_hardly_spread_are_no_multiple_imputations():
+    found, refused = considered(needs=("stochastic",))
+    assert "mice" in found
+    assert refused["newimp"] == refused["gain"] == "its draws hardly spread"
+    assert "newimp" in considered(["newimp"], needs=("stochastic",))[0]
+
+
 def test_a_method_for_numbers_alone_is_refused_where_there_are_categories(monkeypatch):
     facts = {"title": "Numbers", "family": "column statistic", "reference": "none"}
     info = MethodInfo(name="numbers", inductive=True, stochastic=False, categorical=False, **facts)
