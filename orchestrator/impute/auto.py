@@ -67,6 +67,14 @@ class Auto:
             )
         except NothingToHideError as error:
             raise RequestError(f"no method can be chosen: {error}; name one with --method") from error
+        except ConnectionError as error:
+            raise RequestError(str(error)) from error
+        except Exception as error:
+            if type(error) is not Exception:  # what Ray raises when its processes do not start in time
+                raise
+            raise RequestError(
+                f"Ray did not start ({error}): try again when the machine is less busy, or name a method"
+            ) from error
 
 
 def in_order(choice: Choice, needs: Sequence[str]) -> list[Attempt]:
