@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.records import labelled
+from analysis.records import STANDARD, labelled
 from analysis.schema import (
     METRICS,
     OFF_TARGET,
@@ -137,22 +137,18 @@ def failures(records: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index().sort_values(["trials", "label", "error"], ascending=[False, True, True])
 
 
-_ALWAYS = ("mae", "rmse", "wasserstein", "accuracy")
-"""Scores that every sweep asks for."""
-
-
 def empty_metrics(records: pd.DataFrame) -> list[str]:
     """Which scores no row has, and why, in sentences."""
     empty = [key for key in METRICS if records[key].isna().all()]
     if not records["status"].eq("ok").any():
         return ["No score can be shown: no trial succeeded."]
     told = []
-    for key in (key for key in _ALWAYS if key in empty):
+    for key in (key for key in STANDARD if key in empty):
         notes: Any = records[f"{key}_note"].dropna().unique() if f"{key}_note" in records else []
         kind = "categories" if key == "accuracy" else "numbers"
         why = "; ".join(sorted(map(str, notes))) or f"in these tables no {kind} were hidden"
         told.append(f"No row has {METRICS[key].title}: {why}.")
-    rest = [METRICS[key].title for key in empty if key not in _ALWAYS]
+    rest = [METRICS[key].title for key in empty if key not in STANDARD]
     if rest:
         told.append(
             f"Null throughout: {', '.join(rest)}. A sweep asks for these with --scores, and some apply only "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.parts import decoded, read
-from analysis.schema import COLUMNS
+from analysis.schema import COLUMNS, METRICS
 
 STRING = pd.StringDtype("pyarrow", na_value=np.nan)
 """Text as Arrow keeps it: a million names are no million Python objects, and are grouped times faster."""
 
+
+STANDARD = ("mae", "rmse", "wasserstein", "accuracy")
+"""Scores that every trial is asked for."""
 
 NO_SPLIT = "in_sample"
 """Where a trial that failed before it scored anything stands: where it is looked for."""
@@ -53,8 +55,10 @@ def load(directory: str | Path) -> pd.DataFrame:
     Warns
     -----
     UserWarning
-        For each part that cannot be read or whose checksums are wrong (it is skipped), and if a trial and
-        split occur more than once with other content (the first that succeeded is kept, else the first).
+        For each part that cannot be read or whose checksums are wrong (it is skipped); if a trial and split
+        occur more than once with other content (the first that succeeded is kept, else the first); and if
+        trials differ only in the scores they were asked for or in versions (the latest success is kept, and
+        of those that agree the one with the most scores).
     """
     folder = Path(directory) / "records"
     parts = sorted(part for part in folder.glob("*.parquet") if not part.name.startswith((".", "_")))
@@ -64,7 +68,7 @@ def load(directory: str | Path) -> pd.DataFrame:
     if table is None or not table.num_rows:
         raise NoRecordsError(f"no records in {folder}: none of its {len(parts)} parts holds a readable row")
     table = _unique(table, folder)
-    table = decoded(table.take(pa.array(_order(table))))
+    table = decoded(table.take(pa.array(_best(table, _places(table), folder))))
     records = table.to_pandas(types_mapper={pa.string(): STRING}.get, split_blocks=True, self_destruct=True)
     # In place: the frame is new, and with a million rows each copy of it costs most of a second.
     records["params"] = records["params"].fillna("{}")
@@ -188,18 +192,48 @@ def _unique(table: pa.Table, folder: Path) -> pa.Table:
     return table.take(pa.array(np.sort(order[~again])))
 
 
-def _order(table: pa.Table) -> np.ndarray:
-    """Indices that sort the rows by what they are results of."""
-    keys = ("dataset", "mechanism", "ratio", "method", "params", "mask_seed", "split")
-    ranks = [_ranks(table[key]) for key in keys]
-    sizes = [int(rank.max(initial=0)) + 1 for rank in ranks]
-    if math.prod(sizes) > 2**62:
-        return np.lexsort(ranks[::-1])
-    # One number in place of seven keys: its digits are their ranks.
-    place = np.zeros(table.num_rows, dtype=np.int64)
-    for rank, size in zip(ranks, sizes, strict=True):
-        place = place * size + rank
-    return np.argsort(place, kind="stable")
+def _places(table: pa.Table) -> np.ndarray:
+    """A number for each row that sorts it by what it is a result of; equal for results of the same."""
+    place, room = np.zeros(table.num_rows, dtype=np.int64), 1
+    for key in ("dataset", "mechanism", "ratio", "method", "params", "mask_seed", "split", "protocol"):
+        ranks = _ranks(table[key])
+        size = int(ranks.max(initial=0)) + 1
+        if room * size > 2**62:
+            distinct, place = np.unique(place, return_inverse=True)
+            room = len(distinct)
+        # One number in place of eight keys: its digits are their ranks.
+        place, room = place * size + ranks, room * size
+    return place
+
+
+def _best(table: pa.Table, place: np.ndarray, folder: Path) -> np.ndarray:
+    """Indices of the row to take for each place, in order.
+
+    Trials of the same place have different keys where one was asked for more scores, or where the data, the
+    method or the metrics changed between them. A success stands before a failure, and the latest results
+    before others; of rows that agree in the standard scores the one with the most scores stands.
+    """
+    order = np.argsort(place, kind="stable")
+    again = np.append(False, place[order][1:] == place[order][:-1])
+    if not again.any():
+        return order
+    several = np.flatnonzero(np.isin(place, place[order][again]))
+    part = decoded(table.take(pa.array(several))).to_pandas()
+    part = part.assign(place=place[several], bad=part["status"].ne("ok"), index=several)
+    part["scores"] = -part[list(METRICS)].notna().sum(axis=1)
+    part = part.sort_values(["finished_at", "index"], ascending=False, kind="stable")
+    part = part.sort_values(["place", "bad"], kind="stable")
+    latest = part.drop_duplicates("place").set_index("place")[list(STANDARD)]
+    beside = latest.loc[part["place"]].to_numpy(float)
+    part["old"] = ~np.isclose(part[list(STANDARD)].to_numpy(float), beside, equal_nan=True).all(axis=1)
+    best = part.sort_values(["place", "bad", "old", "scores"], kind="stable").drop_duplicates("place")
+    warnings.warn(
+        f"{folder} holds {int(again.sum())} rows of trials recorded again with other scores, data or "
+        "versions; kept the latest results, and of those that agree the row with the most scores",
+        stacklevel=3,
+    )
+    left = np.setdiff1d(several, best["index"])
+    return order[~np.isin(order, left)]
 
 
 def _ranks(column: pa.ChunkedArray) -> np.ndarray:

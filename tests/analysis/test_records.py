@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -126,3 +127,30 @@ def test_large_files_read_as_small_ones_do(build, rows, monkeypatch):
     pd.testing.assert_frame_equal(analysis.load(folder), loose)
     assert loose["crps"].notna().sum() == 1
     assert loose["ratio"].isna().sum() == 1
+
+
+def test_the_row_with_more_scores_stands_for_trials_that_agree(build):
+    plain, rich = record(mae=0.5), record(mae=0.5, crps=0.3)
+    rich["trial_key"] = "f" * 16
+    rich["finished_at"] = plain["finished_at"] - timedelta(hours=1)
+    with pytest.warns(UserWarning, match="1 rows of trials recorded again"):
+        records = analysis.load(build([plain, rich, record(method="em")]))
+    assert records["method"].tolist() == ["em", "mean"]
+    assert records["crps"].tolist()[1] == 0.3
+
+
+@pytest.mark.parametrize("richer", [{}, {"crps": 0.3}])
+def test_the_latest_results_stand_where_trials_disagree(build, richer):
+    old, new = record(mae=0.5, **richer), record(mae=0.4)
+    new["trial_key"] = "0" * 16
+    new["finished_at"] = old["finished_at"] + timedelta(hours=1)
+    with pytest.warns(UserWarning, match="kept the latest results"):
+        assert analysis.load(build([old, new]))["mae"].tolist() == [0.4]
+
+
+def test_a_success_stands_before_a_later_failure_of_the_same(build):
+    good, bad = record(mae=0.5), record(status="timeout")
+    bad["trial_key"] = "f" * 16
+    bad["finished_at"] = good["finished_at"] + timedelta(hours=1)
+    with pytest.warns(UserWarning, match="recorded again"):
+        assert analysis.load(build([bad, good]))["status"].tolist() == ["ok"]
