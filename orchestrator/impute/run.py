@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,23 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from orchestrator.impute import saved
 from orchestrator.impute.delimited import COMPRESSED
 from orchestrator.impute.reading import kind_of
-from orchestrator.impute.roles import Column, unique_names
+from orchestrator.impute.roles import unique_names
+from orchestrator.impute.telling import tell
 from orchestrator.impute.verb import Filled, Say, impute
 from orchestrator.impute.writing import write, write_frame, write_text
-from orchestrator.progress import duration
-from orchestrator.record import versions
 from orchestrator.sweep import RequestError
-
-SHOWN = 40
-"""Columns that are shown in the terminal; the page has them all."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +67,11 @@ def run(request: Request, console: Console, progress: Console) -> Filled:
                 progress.print(escape(line), soft_wrap=True)
 
         filled = impute(request.table, progress=say, **request.how)
-        _write(filled, request, targets, say)
+        written = _write(filled, request, dict(targets), say)
     if not progress.quiet:
         tell(filled, console)
-        for what, path in targets:
-            if path.exists():
-                console.print(escape(f"{what}: {path}"), soft_wrap=True)
+        for what in written:
+            console.print(escape(f"{what}: {dict(targets)[what]}"), soft_wrap=True)
     return filled
 
 
@@ -128,95 +120,33 @@ def _refuse_taken(targets: Sequence[tuple[str, Path]], *, force: bool) -> None:
             raise RequestError(f"{listed}: --force replaces, -o names another file")
 
 
-def _write(filled: Filled, request: Request, targets: Sequence[tuple[str, Path]], say: Say) -> None:
+def _write(filled: Filled, request: Request, where: Mapping[str, Path], say: Say) -> list[str]:
+    """Write the files that there is something for; returns which."""
     assert filled.loaded is not None
-    where = dict(targets)
+    written = []
     if request.one_file_each and filled.draws:
         for number, draw in enumerate(filled.draws, 1):
             say(f"writing imputation {number} of {len(filled.draws)}")
             write(where[f"imputation {number}"], filled.prepared, [draw], filled.loaded)
-    elif request.stack and filled.draws:
-        say(f"writing {request.out}")
-        stack = unique_names([*filled.prepared.names, "imputation"])[-1]
-        write(where["filled table"], filled.prepared, filled.draws, filled.loaded, stack)
+            written.append(f"imputation {number}")
     else:
-        path = where.get("filled table") or where["imputation 1"]
-        say(f"writing {path}")
-        write(path, filled.prepared, [filled.fills], filled.loaded)
-    spread = filled.spread
-    if request.spread and spread is not None:
-        write_frame(Path(request.spread), spread)
-    if request.save and filled.imputer is not None:
-        saved.save(Path(request.save), filled.imputer)
+        what = "filled table" if "filled table" in where else "imputation 1"
+        say(f"writing {where[what]}")
+        stack = unique_names([*filled.prepared.names, "imputation"])[-1] if request.stack else ""
+        tables = filled.draws if request.stack and filled.draws else [filled.fills]
+        write(where[what], filled.prepared, tables, filled.loaded, stack)
+        written.append(what)
+    if "spread" in where and filled.spread is not None:
+        write_frame(where["spread"], filled.spread)
+        written.append("spread")
+    if "imputer" in where and filled.imputer is not None:
+        saved.save(where["imputer"], filled.imputer)
+        written.append("imputer")
     if "page" in where and filled.method is not None:
         say("making the page")
-        from analysis.filled import page
-
-        write_text(where["page"], page(story(filled, request, spread)))
-
-
-def story(filled: Filled, request: Request, spread: pd.DataFrame | None) -> Any:
-    """What the page tells."""
-    from analysis.filled import Story
-
-    choice = filled.choice
-    before, after = filled.prepared.with_holes(), filled.frame
-    after.columns = before.columns
-    return Story(
-        name=Path(request.table).name,
-        command=request.command,
-        seconds=filled.seconds,
-        method=filled.method or "",
-        why=filled.why,
-        columns=columns_table(filled.columns),
-        before=before,
-        after=after,
-        board=choice.board if choice else None,
-        choice={"metric": choice.metric, "sure": choice.sure, "hidden": choice.hidden} if choice else None,
-        spread=spread,
-        versions=versions(),
-        warnings=[*(filled.loaded.notes if filled.loaded else ()), *filled.warnings],
-    )
-
-
-def columns_table(columns: Sequence[Column]) -> pd.DataFrame:
-    """One row a column: name, role, reason, n_missing, markers in words."""
-    rows = [(c.name, str(c.role), c.reason, c.n_missing, _markers(c.markers)) for c in columns]
-    return pd.DataFrame(rows, columns=["name", "role", "reason", "n_missing", "markers"])
-
-
-def tell(filled: Filled, console: Console) -> None:
-    """Say what each column was taken for, what was chosen, and what stayed."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("column", "taken for", "because", "missing", "written as"):
-        table.add_column(heading, justify="right" if heading == "missing" else "left", overflow="fold")
-    for column in filled.columns[:SHOWN]:
-        n_missing = f"{column.n_missing:,}" if column.n_missing else ""
-        cells = (column.name, str(column.role), column.reason, n_missing, _markers(column.markers))
-        table.add_row(*map(escape, cells))
-    console.print(table)
-    if len(filled.columns) > SHOWN:
-        console.print(f"... and {len(filled.columns) - SHOWN} more columns, all of them on the page")
-    for note in [*(filled.loaded.notes if filled.loaded else ()), *filled.warnings]:
-        console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True)
-    if filled.method is None:
-        console.print(
-            "nothing to fill: no column that can be filled has a hole (--missing tells what stands for one)"
-        )
-        return
-    n_filled = sum(len(values) for values in filled.fills.values())
-    by = f"{filled.method} {json.dumps(dict(filled.params))}" if filled.params else filled.method
-    console.print(
-        f"filled {n_filled:,} entries by [bold]{escape(by)}[/bold] in {duration(filled.seconds)}: "
-        + escape(filled.why),
-        soft_wrap=True,
-    )
-    if filled.choice:
-        console.print(f"sure that it is the best of those tried: {filled.choice.sure:.0%}")
-
-
-def _markers(markers: Mapping[str, int]) -> str:
-    return ", ".join(f"{word!r} {count:,}" if word else f"empty {count:,}" for word, count in markers.items())
+        write_text(where["page"], filled.page(Path(request.table).name, request.command))
+        written.append("page")
+    return written
 
 
 def _numbered(path: Path, number: int, of: int) -> Path:

@@ -68,6 +68,11 @@ class Filled:
         return self.prepared.put(self.fills)
 
     @property
+    def n_filled(self) -> int:
+        """Entries that were filled."""
+        return sum(len(values) for values in self.fills.values())
+
+    @property
     def samples(self) -> Samples:
         """Multiple imputations, each made when it is asked for; of none where none were asked for."""
         return Samples(self.prepared, self.draws)
@@ -76,6 +81,16 @@ class Filled:
     def spread(self) -> pd.DataFrame | None:
         """How far the draws of each entry lie apart; None without draws."""
         return spread_table(self.prepared, self.fills, self.draws) if self.draws else None
+
+    def page(self, name: str = "table", command: str = "") -> str:
+        """A page of what was missing, what filled it and how sure that is: HTML that needs no other file."""
+        from analysis.filled import page
+        from orchestrator.impute.telling import story
+
+        return page(story(self, name, command))
+
+    def __repr__(self) -> str:
+        return f"<Filled: {self.n_filled:,} entries by {self.method}, {len(self.draws)} samples>"
 
 
 def impute(

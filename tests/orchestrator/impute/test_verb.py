@@ -25,6 +25,9 @@ def test_a_named_method_fills_the_holes(table):
     assert filled.frame.dtypes.equals(table.dtypes)
     assert (filled.method, filled.why, filled.choice) == ("mice", "it was asked for", None)
     assert [column.name for column in filled.columns] == list(table.columns)
+    assert repr(filled) == f"<Filled: {filled.n_filled} entries by mice, 0 samples>"
+    assert "<h1" in filled.page("my table")
+    assert list(filled.frame.columns) == list(table.columns)
     assert any("holes of column 'empty' stay" in warning for warning in filled.warnings)
 
 
