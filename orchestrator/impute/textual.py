@@ -101,37 +101,72 @@ def understand(cells: pa.Array, missing: Missing, column: str, *, decimal: str =
     decimal
         The decimal sign, "." or ",".
     """
-    table = pc.dictionary_encode(cells)
-    codes = table.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    words = pc.utf8_trim_whitespace(table.dictionary.cast(pa.string()))
-    marks = pc.is_in(words, pa.array(sorted(missing.words(column)), pa.string()))
-    marks = _with_numbers(marks, pc.replace_substring(words, decimal, "."), missing.numbers(column))
+    cells = pc.dictionary_encode(cells)
+    words = pc.utf8_trim_whitespace(cells.dictionary.cast(pa.string()))
+    distinct = _Distinct(words, cells.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+    marks = pc.or_(
+        pc.is_in(words, pa.array(sorted(missing.words(column)), pa.string())),
+        _are_among(pc.replace_substring(words, decimal, "."), missing.numbers(column)),
+    )
     numeric = pc.match_substring_regex(words, NUMBER if decimal == "." else DECIMAL_COMMA)
     loose = pc.or_(marks, pc.is_in(words, pa.array(sorted(missing.among_numbers()), pa.string())))
-    if pc.any(pc.and_not(numeric, marks)).as_py() and pc.all(pc.or_(numeric, loose)).as_py():
-        content = pc.filter(words, pc.invert(loose))
-        if not _is_code(content):
-            form = _number_form(content, decimal)
-            plain = pc.replace_substring(words, ",", ".") if form.comma else words
-            numbers = pc.cast(pc.if_else(loose, None, pc.utf8_ltrim(plain, "+")), pa.float64())
-            values = numbers.to_numpy(zero_copy_only=False)
-            return _finish("number", values, (), codes, loose, words, np.nan, form)
-    content = pc.filter(words, pc.invert(loose)).to_pylist()
-    if content and LOOKS_LIKE_A_DATE.match(content[0]):
-        dates, form, note = read_dates(content)
+    content = pc.filter(words, pc.invert(loose))
+    if len(content) and pc.all(pc.or_(numeric, loose)).as_py() and not _is_code(content):
+        return _numbers(distinct, loose, _number_form(content, decimal))
+    note = ""
+    if len(content) and LOOKS_LIKE_A_DATE.match(content[0].as_py()):
+        dates, form, note = read_dates(content.to_pylist())
         if dates is not None:
             values = np.full(len(words), np.datetime64("NaT", "ns"))
             values[~_bools(loose)] = dates
-            return _finish("date", values, (), codes, loose, words, np.datetime64("NaT", "ns"), form)
-    else:
-        note = ""
-    content = pc.filter(words, pc.invert(marks))
-    levels = sorted(set(content.to_pylist()))
-    position = {word: code for code, word in enumerate(levels)}
-    values = np.array([position.get(word, -1) for word in words.to_pylist()], dtype=np.int64)
-    values[_bools(marks)] = -1
-    note = note or _note(content, pc.filter(numeric, pc.invert(marks)))
-    return _finish("words", values, tuple(levels), codes, marks, words, -1, Form(), note)
+            return distinct.rows("date", values, np.datetime64("NaT", "ns"), loose, form=form)
+    kept = pc.invert(marks)
+    note = note or _note(pc.filter(words, kept), pc.filter(numeric, kept))
+    return _words(distinct, marks, note)
+
+
+@dataclass(frozen=True)
+class _Distinct:
+    """The distinct cells of a column."""
+
+    words: pa.Array
+    codes: NDArray[np.int64]
+    """Of each row the place of its cell among `words`, -1 where it is null."""
+
+    def rows(
+        self,
+        kind: str,
+        values: NDArray,
+        none: object,
+        marks: pa.Array,
+        levels: tuple[str, ...] = (),
+        form: Form | None = None,
+        note: str = "",
+    ) -> Content:
+        """From `values` of the distinct cells, of which `marks` are holes, to those of all rows."""
+        marked = _bools(marks)
+        counts = np.bincount(self.codes[self.codes >= 0], minlength=len(self.words))
+        markers: dict[str, int] = {}
+        for code in np.flatnonzero(marked):
+            word = self.words[int(code)].as_py()
+            markers[word] = markers.get(word, 0) + int(counts[code])
+        values = np.append(values, np.array([none], dtype=values.dtype))[self.codes]
+        holes = np.append(marked, True)[self.codes]
+        return Content(kind, values, levels, holes, markers, form or Form(), note, written=True)
+
+
+def _numbers(distinct: _Distinct, marks: pa.Array, form: Form) -> Content:
+    plain = pc.replace_substring(distinct.words, ",", ".") if form.comma else distinct.words
+    numbers = pc.cast(pc.if_else(marks, None, pc.utf8_ltrim(plain, "+")), pa.float64())
+    return distinct.rows("number", numbers.to_numpy(zero_copy_only=False), np.nan, marks, form=form)
+
+
+def _words(distinct: _Distinct, marks: pa.Array, note: str) -> Content:
+    words = pc.if_else(marks, None, distinct.words).to_pylist()
+    levels = sorted({word for word in words if word is not None})
+    place: dict[str | None, int] = {word: code for code, word in enumerate(levels)}
+    codes = np.array([place.get(word, -1) for word in words], dtype=np.int64)
+    return distinct.rows("words", codes, -1, marks, tuple(levels), note=note)
 
 
 def read_dates(words: Sequence[str], pattern: str = "") -> tuple[NDArray | None, Form, str]:
@@ -200,13 +235,11 @@ def _dates(words: pd.Series, pattern: str) -> NDArray | None:
         return None
 
 
-def _with_numbers(marks: pa.Array, words: pa.Array, numbers: Sequence[float]) -> pa.Array:
-    """`marks`, and the words that are one of `numbers`, however written."""
-    if not numbers:
-        return marks
+def _are_among(words: pa.Array, numbers: Sequence[float]) -> pa.Array:
+    """Which words are one of `numbers`, however written."""
     plain = pc.if_else(pc.match_substring_regex(words, NUMBER), pc.utf8_ltrim(words, "+"), None)
     values = pc.add(pc.cast(plain, pa.float64()), 0.0)  # -0 is 0
-    return pc.or_(marks, pc.is_in(values, pa.array(numbers, pa.float64())))
+    return pc.is_in(values, pa.array(numbers, pa.float64()))
 
 
 def _is_code(content: pa.Array) -> bool:
@@ -240,28 +273,6 @@ def _note(content: pa.Array, numeric: pa.Array) -> str:
         listed = ", ".join(map(repr, odd.to_pylist()[:3])) + (" ..." if len(odd) > 3 else "")
         return f"numbers beside words ({listed}): if those stand for a hole, name them with --missing"
     return ""
-
-
-def _finish(
-    kind: str,
-    values: NDArray,
-    levels: tuple[str, ...],
-    codes: NDArray,
-    marks: pa.Array,
-    words: pa.Array,
-    none: object,
-    form: Form,
-    note: str = "",
-) -> Content:
-    """From distinct words to all rows; code -1 is a null cell."""
-    marked = _bools(marks)
-    counts = np.bincount(codes[codes >= 0], minlength=len(words))
-    markers: dict[str, int] = {}
-    for code in np.flatnonzero(marked):
-        word = words[int(code)].as_py()
-        markers[word] = markers.get(word, 0) + int(counts[code])
-    values = np.append(values, np.array([none], dtype=values.dtype))[codes]
-    return Content(kind, values, levels, np.append(marked, True)[codes], markers, form, note, True)
 
 
 def _bools(flags: pa.Array) -> NDArray[np.bool_]:
