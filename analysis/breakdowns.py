@@ -6,7 +6,7 @@ kind are other tables, and what differs between two of them may be due to anythi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,29 +136,45 @@ def breakdown(
     """
     if by not in DIMENSIONS:
         raise ValueError(f"unknown breakdown {by!r}; the breakdowns are {', '.join(DIMENSIONS)}")
-    chosen, dimension = find_metric(metric), DIMENSIONS[by]
+    return _breakdowns(records, [by], metric, split)[0]
+
+
+def breakdowns(records: pd.DataFrame, *, metric: str = "mae", split: str | None = None) -> list[pd.DataFrame]:
+    """Every breakdown that has more than one level, as `breakdown` gives it."""
+    tables = _breakdowns(records, list(DIMENSIONS), metric, split)
+    return [table for table in tables if table["level"].nunique() > 1]
+
+
+def _breakdowns(
+    records: pd.DataFrame, names: Sequence[str], metric: str, split: str | None
+) -> list[pd.DataFrame]:
+    chosen = find_metric(metric)
     rows = only_split(labelled(records), split)
-    keys = tuple(_KINDS) if by == "kind" else (chosen.key,)
-    losses = pd.concat([_losses(rows, key) for key in keys], ignore_index=True)
+    shown = str(rows["split"].iloc[0]) if len(rows) else None
+    keys = {name: tuple(_KINDS) if name == "kind" else (chosen.key,) for name in names}
+    needed = dict.fromkeys(key for held in keys.values() for key in held)
+    # A score that no row has gives no level; the first is kept for its columns.
+    losses = {key: _losses(rows, key) for key in needed if key == chosen.key or rows[key].notna().any()}
+    tables = []
+    for name in names:
+        held = [losses[key] for key in keys[name] if key in losses]
+        table = _table(DIMENSIONS[name], pd.concat(held or [losses[chosen.key][:0]], ignore_index=True))
+        title = " and ".join(METRICS[key].title for key in keys[name])
+        table.attrs = {"by": name, "metric": title, "split": shown}
+        tables.append(table)
+    return tables
+
+
+def _table(dimension: Dimension, losses: pd.DataFrame) -> pd.DataFrame:
+    """The levels of one dimension below one another."""
+    columns = ["label", "method", "relative_error", "average_rank", "cells", "datasets", "cells_seen"]
     levels = dimension.level(losses)
     parts = [
         _level(losses[levels.eq(level)]).assign(level=dimension.text(level))
         for level in sorted(levels.unique(), key=dimension.order)
     ]
-    columns = [
-        "level",
-        "label",
-        "method",
-        "relative_error",
-        "average_rank",
-        "cells",
-        "datasets",
-        "cells_seen",
-    ]
-    table = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-    title = " and ".join(METRICS[key].title for key in keys)
-    table.attrs = {"by": by, "metric": title, "split": str(rows["split"].iloc[0]) if len(rows) else None}
-    return table
+    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["level", *columns])
+    return table[["level", *columns]]
 
 
 def breakdown_grid(table: pd.DataFrame) -> Grid:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis import ablations, cost, evidence, gallery, overview, sections, stability
 from analysis.again import Again, again
+from analysis.breakdowns import breakdown_grid, breakdowns
 from analysis.comparison import Comparison, compare
 from analysis.fingerprint import results_hash
 from analysis.gallery import Cause
@@ -95,6 +96,7 @@ class Report:
     outcome: overview.Outcome
     data: Grid
     leaderboards: Sequence[tuple[str, Grid]]  # (split in words, table)
+    breakdowns: Sequence[Grid]
     stability: Grid | None
     sensitivity: Grid | None
     pairs: Sequence[tuple[str, Grid]]  # (name of its picture, table)
@@ -138,6 +140,7 @@ def compose(found: Findings) -> Report:
         outcome=overview.outcome(records, manifest),
         data=sections.data_grid(records, manifest),
         leaderboards=[(SPLITS[split], leaderboard_grid(table)) for split, table in boards.items()],
+        breakdowns=[breakdown_grid(table) for table in breakdowns(records)],
         stability=stability.grid(found.views),
         sensitivity=evidence.sensitivity_grid(records),
         pairs=[

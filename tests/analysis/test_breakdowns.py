@@ -8,7 +8,7 @@ import pytest
 from made_records import frame, record
 
 import analysis
-from analysis.breakdowns import DIMENSIONS, breakdown, breakdown_grid
+from analysis.breakdowns import DIMENSIONS, breakdown, breakdown_grid, breakdowns
 
 
 def errors(values: dict[tuple[str, str, float], dict[str, float | None]], **sizes: tuple[int, int]):
@@ -105,6 +105,19 @@ def test_what_is_missing_is_a_dash_or_a_rank_with_its_reason():
     assert grid.footnotes() == [("a", "no cell completed by all")]
     assert any("mean imputation, which was not run" in remark for remark in grid.remarks)
     assert "MCAR 1 of 1; MNAR 1 of 1" in grid.remarks[0]
+
+
+def test_the_report_has_those_that_vary(build):
+    records = errors(VALUES, b=(20_000, 8))
+    found = breakdowns(records)
+    assert [table.attrs["by"] for table in found] == ["mechanism", "ratio", "rows"]
+    pd.testing.assert_frame_equal(found[2], breakdown(records, by="rows"))
+    folder = build(records.drop(columns="label", errors="ignore").to_dict("records"))
+    analysis.write(folder, formats=("md",))
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "Where each method is good" in text
+    assert "MAE by rows of the table" in text
+    assert "MAE by kind of column" not in text
 
 
 def test_little_gives_little_and_a_wrong_name_all_names():
