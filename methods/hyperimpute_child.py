@@ -10,6 +10,7 @@ As a script it imports nothing of Lacuna: beside it lies a module with the name 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
@@ -125,6 +126,9 @@ def prepare() -> None:
     # newer releases of scikit-learn refuse `multi_class`: several classes are always "multinomial"
     linear_model.LogisticRegression = logistic_regression
 
+    with contextlib.suppress(ModuleNotFoundError):  # the package does without
+        _forget_objective()
+
     from hyperimpute.utils import optimizer
 
     def no_server() -> None:
@@ -149,6 +153,23 @@ def prepare() -> None:
     optimizer.RedisBackend = no_server
     # its sampler is seeded by the clock
     optuna.create_study = create_study
+
+
+def _forget_objective() -> None:
+    """Let a classifier that has seen three classes be fitted again to two, as the package does.
+
+    xgboost keeps the objective of the fit before, for which it then lacks the number of classes.
+    """
+    import xgboost
+
+    classifier: Any = xgboost.XGBClassifier
+    plain_fit = classifier.fit
+
+    def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.set_params(objective="binary:logistic")  # its default, from which it goes to several classes
+        return plain_fit(self, *args, **kwargs)
+
+    classifier.fit = fit
 
 
 def main() -> None:

@@ -84,6 +84,16 @@ def test_categories_are_classified():
     assert set(imputer.models_["y"]) <= set(REGRESSORS)
 
 
+def test_a_classifier_of_three_classes_may_be_fitted_again_to_two(monkeypatch):
+    xgboost = pytest.importorskip("xgboost")
+    X, y = np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
+    model = xgboost.XGBClassifier(n_estimators=2).fit(X, y)
+    monkeypatch.setattr(xgboost.XGBClassifier, "fit", xgboost.XGBClassifier.fit)
+    hyperimpute_child._forget_objective()
+    assert model.fit(X, y).predict_proba(X).shape == (90, 3)
+    assert model.fit(X[:60], y[:60] % 2).predict_proba(X).shape == (90, 2)
+
+
 def test_this_process_keeps_its_environment(linear, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     truth, mask = linear
