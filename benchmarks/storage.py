@@ -6,7 +6,7 @@ Run as ``python benchmarks/storage.py [--records 1000 10000]``. For each number 
 - *commit*: the store's, checksums included; both synced and linked;
 - *scan*: the status of every trial, each page of each file read against its checksum;
 - *keys*: which trials have a record;
-- *load*: ``analysis.load``;
+- *load*: ``analysis.load``; *load and rank*: and ``analysis.leaderboard`` of it;
 - *merge*: from one file each to one file; then scan, keys and load again;
 - *plan*: the trials of a sweep of that many mask seeds, their keys, and which of them are missing.
 
@@ -87,6 +87,7 @@ def look_up(store: Store, keys: list[str], form: str) -> None:
     told("scan", timed(lambda: Store(store.directory).scan(keys)))
     told("keys", timed(lambda: Store(store.directory).keys()))
     told("load", timed(lambda: analysis.load(store.directory)))
+    told("load and rank", timed(lambda: analysis.leaderboard(analysis.load(store.directory))))
 
 
 def sweep_of(count: int) -> Sweep:
