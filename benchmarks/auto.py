@@ -1,19 +1,21 @@
 """The method that `choose` takes, against every candidate: what the choice costs on the real holes.
 
     LACUNA_MIRROR=... python benchmarks/auto.py [--tables blood,adult] [--mechanisms mcar,mar,mnar] [--seed 0]
-                                                [--budget 120] [--rows 1500] [--out auto.jsonl]
+                                                [--budget 120] [--rows 1500] [--workers 2] [--out auto.jsonl]
 
 Of each table, at most `--rows` rows; 30 % of the entries are hidden (mask seed `--seed`): the holes. `choose`
-sees the table with holes and scores the candidates within `--budget` seconds on two workers. Then the truth
-is asked, of every candidate with its defaults and `random_state` 0: the MAE in standard deviations over the
-holes in numeric columns, and the error that `choose` goes by, relative to column means and modes, over all
-columns. Regret is how far a choice is above the best candidate. "auto" is the choice by default, "by mae" the
-method that had the least MAE on its board. With `--out`, cells that the file holds are not run again.
+sees the table with holes and scores the candidates within `--budget` seconds. Then the truth is asked, of
+every candidate with its defaults and `random_state` 0: the MAE in standard deviations over the holes in
+numeric columns, and the error that `choose` goes by, relative to column means and modes, over all columns.
+Regret is how far a choice is above the best candidate. "auto" is the choice by default, "by mae" the method
+that had the least MAE on its board. With `--workers 0` no Ray is started; with `--out`, cells that the file
+holds are not run again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -28,7 +30,6 @@ from orchestrator.cluster import Resources, connect
 from orchestrator.impute.choice import choose
 from orchestrator.impute.scoring import Board, Columns, Fold, pick
 from orchestrator.isolation import isolated, pinned
-from orchestrator.raylib import ray
 
 NEWIMP = "blood,breast_cancer,concrete,vowel,ionosphere,parkinsons,qsar,wine_white"
 MIXED = "adult,default,california"
@@ -62,11 +63,9 @@ def truth(cell: tuple[str, str, int, int], method: str) -> dict[str, float | Non
     return {metric: board.value(method, metric) for metric in ("mae", "error", "accuracy")}
 
 
-def measure(cell: tuple[str, str, int, int], budget: float) -> dict[str, Any]:
+def measure(cell: tuple[str, str, int, int], budget: float, workers: int) -> dict[str, Any]:
     """The choice, then the truth about every candidate."""
-    choice = choose(task(*cell).train.visible, budget=budget, methods=CANDIDATES, workers=2)
-    remote = ray.remote(truth)
-    asked = {method: remote.remote(cell, method) for method in CANDIDATES}
+    choice = choose(task(*cell).train.visible, budget=budget, methods=CANDIDATES, workers=workers)
     board = choice.board.set_index("method")
     scored = board[board["status"].eq("scored")]
     return {
@@ -79,7 +78,8 @@ def measure(cell: tuple[str, str, int, int], budget: float) -> dict[str, Any]:
         "entries": choice.hidden["entries"],
         "status": board["status"].to_dict(),
         "estimates": scored["error"].to_dict(),
-        "truth": {method: ray.get(reference) for method, reference in asked.items()},
+        "folds": choice.hidden["folds"],
+        "truth": {method: truth(cell, method) for method in CANDIDATES},
     }
 
 
@@ -122,18 +122,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=120.0)
     parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, help="a file of results, one a line, that is added to")
     arguments = parser.parse_args()
     done = []
     if arguments.out and arguments.out.exists():
         done = [json.loads(line) for line in arguments.out.read_text(encoding="utf-8").splitlines()]
     known = {(result["table"], result["mechanism"]) for result in done}
-    with connect(Resources(workers=2)):
-        for mechanism in arguments.mechanisms.split(","):
-            for table in arguments.tables.split(","):
+    # one Ray for all cells
+    with connect(Resources(workers=arguments.workers)) if arguments.workers else contextlib.nullcontext():
+        for table in arguments.tables.split(","):
+            for mechanism in arguments.mechanisms.split(","):
                 if (table, mechanism) in known:
                     continue
-                done.append(measure((table, mechanism, arguments.seed, arguments.rows), arguments.budget))
+                cell = table, mechanism, arguments.seed, arguments.rows
+                done.append(measure(cell, arguments.budget, arguments.workers))
                 print(f"{table} {mechanism}: {done[-1]['auto']}", flush=True)
                 if arguments.out:
                     with arguments.out.open("a", encoding="utf-8") as file:

@@ -95,7 +95,8 @@ def choose(
     seed
         Of the rows, the hidden entries and the methods.
     workers, address
-        CPUs to use on this machine, or a Ray cluster.
+        CPUs to use on this machine, or a Ray cluster. Without workers, 0, fits run in this process, one after
+        another: no Ray is started, and a fit that takes long, or too much memory, cannot be ended.
     progress
         Called with a line now and then.
     patterns
@@ -125,7 +126,8 @@ def choose(
     contest = Contest(frame, Columns.of(frame, holes), bank, metric, seed)
     _check_columns(contest, METRICS[metric].kinds)
     _load(plugins)
-    say("starting Ray and its workers")
+    if workers != 0:
+        say("starting Ray and its workers")
     with hired(workers, address, plugins) as crew:
         found, refused = candidates(
             methods,
@@ -146,6 +148,7 @@ def _conclude(
     finalists = [stand for stand in result.stands if stand.status == "scored"]
     names = [stand.candidate.name for stand in finalists]
     draws = result.board.resampled(names, contest.metric, np.random.default_rng([contest.seed, 4]))
+    draws = draws[:, ~np.isnan(draws).any(axis=0)]  # a resample of a tiny table may hold no entry
     able = [
         number
         for number, stand in enumerate(finalists)
@@ -212,7 +215,7 @@ def _table(stands: Sequence[Stand], draws: Mapping[str, Floats]) -> pd.DataFrame
     for stand in sorted(stands, key=key):
         low, high = (None, None)
         if stand.status == "scored":
-            low, high = (float(value) for value in np.nanpercentile(draws[stand.candidate.name], INTERVAL))
+            low, high = (float(value) for value in np.percentile(draws[stand.candidate.name], INTERVAL))
         rows.append(
             {
                 "method": stand.candidate.method,

@@ -1,4 +1,4 @@
-"""The workers on Ray that fit candidates: as many at once as there are CPUs and memory for."""
+"""Who fits candidates: workers on Ray, as many at once as there are CPUs and memory for, or this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ray.exceptions import RayError, WorkerCrashedError
 import methods
 from methods.memory import free_memory
 from orchestrator.cluster import Resources, connect
-from orchestrator.impute.fit import Job, Outcome, Sheet, warm, work
+from orchestrator.impute.fit import Job, Outcome, Sheet, measure, warm, work
 from orchestrator.limits import GRACE_SECONDS, PAST_MEMORY
 from orchestrator.placement import GPU_SHARE
 from orchestrator.progress import duration
@@ -39,8 +39,24 @@ FAIR = 1 / 3
 """and in any case this share of the time that is left."""
 
 
-class Crew:
-    """The workers; :func:`hired` makes one."""
+class Alone:
+    """This process, for small tables: one fit after another, none of which can be ended before it is done."""
+
+    slots, gpu = 1, False
+
+    def share(self, sheet: Sheet) -> Sheet:
+        """The sheet itself."""
+        return sheet
+
+    def run(self, jobs: Sequence[Job], left: Callable[[], float], heard: Callable[[Outcome], None]) -> None:
+        """As :meth:`Workers.run`."""
+        for job in jobs:
+            reason = _unaffordable(job, left())
+            heard(Outcome(job, "skipped", reason=reason) if reason else measure(job, job.table))
+
+
+class Workers:
+    """Processes of a Ray; :func:`hired` makes them."""
 
     def __init__(self, notes: Path, plugins: Sequence[str], workers: int | None, *, local: bool):
         found = ray.cluster_resources()
@@ -143,24 +159,30 @@ def _result(reference: Any, fit: _Running) -> Outcome:
         return Outcome(job, "failed", seconds=took, reason=reason)
 
 
+Crew = Workers | Alone
+
+
 @contextlib.contextmanager
 def hired(
     workers: int | None = None, address: str | None = None, plugins: Sequence[str] = ()
 ) -> Iterator[Crew]:
-    """A crew on the Ray cluster at the address, or on a Ray of our own.
+    """A crew on the Ray cluster at the address, or on a Ray of our own; for no workers, this process.
 
     Raises
     ------
     RequestError
         If there is no cluster at the address.
     """
+    if workers == 0:
+        yield Alone()
+        return
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(connect(Resources(address=address, workers=workers)))
         except ConnectionError as error:
             raise RequestError(f"no Ray cluster at {address!r}: {error}") from error
         notes = stack.enter_context(tempfile.TemporaryDirectory(prefix="lacuna-choice-"))
-        crew = Crew(Path(notes), plugins, workers, local=address is None)
+        crew = Workers(Path(notes), plugins, workers, local=address is None)
         crew.warm()
         yield crew
 

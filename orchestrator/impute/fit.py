@@ -1,7 +1,7 @@
-"""One fit in a worker process: a table with holes comes in, some of its filled entries go out.
+"""One fit: a table with holes comes in, some of its filled entries go out, and no truth is handed over.
 
-No truth is handed to it. It ends at its deadline or past its memory limit, with its process, even while the
-method holds the interpreter's lock (`orchestrator.limits`). Knows nothing of Ray, which calls it.
+In a worker, it ends at its deadline or past its memory limit, with its process, even while the method holds
+the interpreter's lock (`orchestrator.limits`). Knows nothing of Ray, which calls it.
 """
 
 from __future__ import annotations
@@ -108,10 +108,11 @@ def work(
     path = Path(note)
     path.parent.mkdir(exist_ok=True)
     with stopped_at_deadline(deadline, path), stopped_past_memory(_watch(memory_mb), path):
-        return _fit(job, sheet)
+        return measure(job, sheet)
 
 
-def _fit(job: Job, sheet: Sheet) -> Outcome:
+def measure(job: Job, sheet: Sheet) -> Outcome:
+    """The same in this process, with neither deadline nor memory limit."""
     started = time.monotonic()
     try:
         with isolated():

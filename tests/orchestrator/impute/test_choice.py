@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,24 +31,25 @@ def gaussian(n_rows=200, missing=0.2, seed=0) -> pd.DataFrame:
     return frame.assign(kind=pd.Categorical(kinds))
 
 
+def chosen(frame=None, names=PLAIN, **options):
+    """Choose among a few methods, in this process."""
+    frame = gaussian() if frame is None else frame
+    return choose(frame, methods=names, **{"budget": 120.0, "workers": 0, **options})
+
+
 @pytest.fixture
-def chosen(ray_cluster):
-    """Choose among a few methods on the Ray of the tests."""
-
-    def run(frame=None, names=PLAIN, **options):
-        frame = gaussian() if frame is None else frame
-        return choose(frame, methods=names, **{"budget": 120.0, "workers": 2, **options})
-
-    return run
+def on_ray(ray_cluster):
+    """Choose on the two workers of the Ray of the tests."""
+    return functools.partial(chosen, workers=2)
 
 
 def row(choice, method) -> pd.Series:
     return choice.board.set_index("method").loc[method]
 
 
-def test_the_method_that_fits_the_table_is_chosen_and_the_floor_is_near_one(chosen):
+def test_the_method_that_fits_the_table_is_chosen_and_the_floor_is_near_one(on_ray):
     said = []
-    choice = chosen(progress=said.append)
+    choice = on_ray(progress=said.append)
     assert choice.method in ("em", "mice")
     assert choice.params == {}
     board = choice.board
@@ -67,15 +70,15 @@ def test_the_method_that_fits_the_table_is_chosen_and_the_floor_is_near_one(chos
     assert any("200 rows" in line for line in said)
 
 
-def test_the_same_seed_gives_the_same_board_on_one_worker_or_two(chosen):
-    first, second = chosen(seed=3), chosen(seed=3, workers=1)
+def test_the_same_seed_gives_the_same_board_on_ray_or_without(on_ray):
+    first, second = on_ray(seed=3), chosen(seed=3)
     same = ["method", "status", "rung", "n_folds", "error", "error_low", "error_high", "mae", "accuracy"]
     pd.testing.assert_frame_equal(first.board[same], second.board[same])
     assert (first.method, first.sure) == (second.method, second.sure)
     assert not first.board["error"].equals(chosen(seed=4).board["error"])
 
 
-def test_a_long_table_is_chosen_for_on_some_of_its_rows_first(chosen, awkward):
+def test_a_long_table_is_chosen_for_on_some_of_its_rows_first(awkward):
     names = ["random_noise", "vandal", "softimpute", "em", "mice"]
     choice = chosen(gaussian(3000), names, seed=1, plugins=[str(awkward)])
     assert choice.hidden["rows"] == 3000
@@ -85,9 +88,9 @@ def test_a_long_table_is_chosen_for_on_some_of_its_rows_first(chosen, awkward):
     assert (choice.board["n_rows"][choice.board["status"].eq("scored")] == 3000).all()
 
 
-def test_misfits_are_rows_with_reasons_and_stop_nothing(chosen, awkward):
+def test_misfits_are_rows_with_reasons_and_stop_nothing(on_ray, awkward):
     names = ["em", "raises", "changes_observed", "out_of_memory", "always_dies", "diverges"]
-    choice = chosen(names=names, plugins=[str(awkward)])
+    choice = on_ray(names=names, plugins=[str(awkward)])
     assert choice.method == "em"
     told = {
         "raises": ("failed", "ValueError: no luck with this <table>"),
@@ -102,15 +105,15 @@ def test_misfits_are_rows_with_reasons_and_stop_nothing(chosen, awkward):
         assert pd.isna(row(choice, name)["error"])
 
 
-def test_a_method_that_hangs_is_ended_and_leaves_time_for_others(chosen, awkward):
-    choice = chosen(names=["em", "hangs"], plugins=[str(awkward)], budget=15.0)
+def test_a_method_that_hangs_is_ended_and_leaves_time_for_others(on_ray, awkward):
+    choice = on_ray(names=["em", "hangs"], plugins=[str(awkward)], budget=15.0)
     assert choice.method == "em"
     assert row(choice, "hangs")["status"] == "skipped"
     assert "not done after" in row(choice, "hangs")["reason"]
     assert row(choice, "em")["rung"] == 1
 
 
-def test_a_method_that_cannot_hold_the_whole_table_is_skipped(chosen, tmp_path):
+def test_a_method_that_cannot_hold_the_whole_table_is_skipped(tmp_path):
     plugin = tmp_path / "vast.py"
     plugin.write_text(
         "from methods import MethodInfo\nfrom methods.columns import Mean\n\n\n"
@@ -126,21 +129,29 @@ def test_a_method_that_cannot_hold_the_whole_table_is_skipped(chosen, tmp_path):
     assert "200 rows" in vast["reason"]
 
 
-def test_what_cannot_draw_is_not_chosen_where_draws_are_needed(chosen):
+def test_what_cannot_draw_is_not_chosen_where_draws_are_needed():
     choice = chosen(names=["mean", "knn", "mice"], needs=("stochastic",))
     assert choice.method == "mice"
     assert row(choice, "knn")["status"] == "skipped"
     assert row(choice, "mean")["status"] == "scored"
 
 
-def test_the_metric_decides(chosen):
+def test_the_metric_decides():
     choice = chosen(metric="accuracy")
     best = choice.board.iloc[0]
     assert best["error"] == pytest.approx(1 - best["accuracy"])
     assert "categor" in choice.metric
 
 
-def test_a_complete_table_is_chosen_for_by_the_holes_of_another(chosen):
+def test_a_table_of_a_few_rows_is_chosen_for():
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0, 5.0, np.nan], "b": [2.0, 4.0, 6.0, np.nan, 10.0, 12.0]})
+    choice = chosen(frame, ["mean", "mice"])
+    scored = choice.board[choice.board["status"].eq("scored")]
+    assert scored["error_low"].notna().all()
+    assert 0 < choice.sure <= 1
+
+
+def test_a_complete_table_is_chosen_for_by_the_holes_of_another():
     frame = gaussian(missing=0.0)
     patterns = gaussian(missing=0.3, seed=5)[["kind", *"edcba"]]
     choice = chosen(frame, patterns=patterns)
@@ -159,9 +170,9 @@ def test_a_complete_table_is_chosen_for_by_the_holes_of_another(chosen):
         ({"methods": ["emm"]}, "unknown method 'emm'"),
     ],
 )
-def test_a_request_that_cannot_be_met_is_refused(options, message, ray_cluster):
+def test_a_request_that_cannot_be_met_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        choose(gaussian(), **options)
+        choose(gaussian(), workers=0, **options)
 
 
 def test_a_metric_without_holes_of_its_kind_is_refused():
