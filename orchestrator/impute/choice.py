@@ -156,6 +156,10 @@ def _conclude(
     ]
     if not able:
         raise RequestError(f"no method that is {' and '.join(needs)} was scored: give a larger budget")
+    if any(stand.error is None for stand in finalists):
+        raise NothingToHideError(
+            f"no entry could be hidden of the columns that metric={contest.metric!r} looks at; take 'error'"
+        )
     chosen, why = _pick(finalists, draws, able)
     winner = finalists[chosen]
     entries = result.board.n_entries
@@ -189,7 +193,7 @@ def _pick(finalists: Sequence[Stand], draws: Floats, able: Sequence[int]) -> tup
     ]
     chosen = min(ties, key=lambda number: (finalists[number].candidate.plainness, errors[number]))
     name = finalists[chosen].candidate.name
-    others = [stand for number, stand in enumerate(finalists) if number not in (best, chosen)]
+    others = [finalists[number] for number in able if number not in (best, chosen)]
     if chosen != best:
         return chosen, (
             f"{finalists[best].candidate.name} had the least error, {errors[best]:.3f}; {name} has "
@@ -197,7 +201,7 @@ def _pick(finalists: Sequence[Stand], draws: Floats, able: Sequence[int]) -> tup
         )
     told = f"{name} had the least error, {errors[best]:.3f}"
     if not others:
-        return chosen, f"{told}; no other method was scored to the end."
+        return chosen, f"{told}; no other such method was scored to the end."
     second = min(others, key=lambda stand: stand.error or 0.0)
     return chosen, f"{told}, before {second.candidate.name} with {second.error:.3f}."
 
