@@ -6,7 +6,7 @@ import pytest
 from made_records import frame, grid_rows, manifest, record
 
 from analysis.fingerprint import results_hash
-from analysis.overview import caveats, failures, outcome, realised, verdict
+from analysis.overview import caveats, empty_metrics, failures, outcome, realised, verdict
 from analysis.ranking import leaderboard
 
 
@@ -144,3 +144,21 @@ def test_a_manifest_of_nonsense_harms_nothing():
         manifest([record()], planned={}),
     ):
         assert outcome(records, about).recorded == 2
+
+
+def test_records_of_several_schemas_are_told():
+    rows = [record(method=name, schema_version=version) for name, version in (("em", 1), ("mean", 3))]
+    assert "schema versions 1 and 3 stand side by side" in told(frame(rows))[1]
+    assert "schema" not in told(frame(rows[:1]))[1]
+
+
+def test_a_score_that_is_null_throughout_is_told_with_its_reason():
+    rows = [
+        record(wasserstein=None, wasserstein_note="no row is whole", mae=0.2, method=m)
+        for m in ("em", "mean")
+    ]
+    sentences = empty_metrics(frame(rows))
+    assert "No row has WASS: no row is whole." in sentences
+    assert "No row has Accuracy: in these tables no categories were hidden." in sentences
+    assert not any("MAE" in sentence for sentence in sentences)
+    assert empty_metrics(frame([record(status="failed")])) == ["No score can be shown: no trial succeeded."]
