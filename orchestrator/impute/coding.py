@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.impute.roles import CAN_BE, Column, Role
+from orchestrator.impute.roles import CAN_BE, Column, Role, unique_names
 from orchestrator.impute.textual import NS, Content, Form, as_dates
 from orchestrator.sweep import RequestError
 
@@ -81,7 +81,7 @@ class Coder:
     @property
     def labels(self) -> list[str]:
         """Of the levels, as text; of a category alone."""
-        return [str(level) for level in self.levels]
+        return unique_names(self.levels)
 
     def encode(self, content: Content) -> pd.Series | pd.Categorical | NDArray[np.float64]:
         """The column as imputers see it, shape (n_rows,); a level that was never seen is missing too."""
@@ -130,8 +130,10 @@ class Coder:
     def decode(self, settled: NDArray, series: pd.Series, content: Content) -> Any:
         """Settled values as the entries of `series` (the user's column with this content) are."""
         if self.role in CATEGORIES:
+            own = {_key(_plain(level)): level for level in content.levels}
+            levels = [own.get(_key(level), level) for level in self.levels]
             values = np.empty(len(settled), dtype=object)
-            values[:] = [self.levels[code] for code in settled.tolist()]
+            values[:] = [levels[code] for code in settled.tolist()]
             if content.kind != "number" or content.holes.all():
                 return values
             settled = values.astype(np.float64)

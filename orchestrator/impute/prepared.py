@@ -203,7 +203,7 @@ def _put(series: pd.Series, view: _View, values: Any) -> pd.Series:
         dense = pd.Series(np.asarray(series), index=series.index)
         return _put(dense, view, values).astype(series.dtype)
     if isinstance(series.dtype, pd.CategoricalDtype):  # which may not have the levels of another table
-        more = [level for level in view.coder.levels if level not in series.cat.categories]
+        more = [level for level in dict.fromkeys(values) if level not in series.cat.categories]
         series = series.cat.add_categories(more) if more else series
     array = series.array.copy()
     array[view.content.holes] = values
