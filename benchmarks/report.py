@@ -1,9 +1,9 @@
 """What it costs to make the report of many records, and how large it is.
 
 Run as ``python benchmarks/report.py [--records 100000]``. Records of 20 methods on 10 tables under 3
-mechanisms and 4 ratios are made up, as many mask seeds as that takes, written as one file, and read back. Times are CPU
-seconds of one thread. Beside them stands what ten million additions take in the same run: a processor that
-others share is a slow one.
+mechanisms and 4 ratios are made up, as many mask seeds as that takes, written as one file, and read back.
+Times are CPU seconds of one thread. Beside them stands what ten million additions take in the same run: a
+processor that others share is a slow one.
 """
 
 from __future__ import annotations
