@@ -1,7 +1,8 @@
 """The method that `choose` takes, against every candidate: what the choice costs on the real holes.
 
     LACUNA_MIRROR=... python benchmarks/auto.py [--tables blood,adult] [--mechanisms mcar,mar,mnar] [--seed 0]
-                                                [--budget 120] [--rows 1500] [--workers 2] [--out auto.jsonl]
+                                                [--methods em,mice,...] [--budget 120] [--rows 1500] [--workers 2]
+                                                [--out auto.jsonl]
 
 Of each table, at most `--rows` rows; 30 % of the entries are hidden (mask seed `--seed`): the holes. `choose`
 sees the table with holes and scores the candidates within `--budget` seconds. Then the truth is asked, of
@@ -63,9 +64,9 @@ def truth(cell: tuple[str, str, int, int], method: str) -> dict[str, float | Non
     return {metric: board.value(method, metric) for metric in ("mae", "error", "accuracy")}
 
 
-def measure(cell: tuple[str, str, int, int], budget: float, workers: int) -> dict[str, Any]:
+def measure(cell: tuple[str, str, int, int], names: list[str], budget: float, workers: int) -> dict[str, Any]:
     """The choice, then the truth about every candidate."""
-    choice = choose(task(*cell).train.visible, budget=budget, methods=CANDIDATES, workers=workers)
+    choice = choose(task(*cell).train.visible, budget=budget, methods=names, workers=workers)
     board = choice.board.set_index("method")
     scored = board[board["status"].eq("scored")]
     return {
@@ -79,7 +80,7 @@ def measure(cell: tuple[str, str, int, int], budget: float, workers: int) -> dic
         "status": board["status"].to_dict(),
         "estimates": scored["error"].to_dict(),
         "folds": choice.hidden["folds"],
-        "truth": {method: truth(cell, method) for method in CANDIDATES},
+        "truth": {method: truth(cell, method) for method in names},
     }
 
 
@@ -119,6 +120,7 @@ def main() -> None:
     )
     parser.add_argument("--tables", default=f"{NEWIMP},{MIXED}")
     parser.add_argument("--mechanisms", default="mcar,mar,mnar")
+    parser.add_argument("--methods", default=",".join(CANDIDATES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", type=float, default=120.0)
     parser.add_argument("--rows", type=int, default=1500)
@@ -136,7 +138,7 @@ def main() -> None:
                 if (table, mechanism) in known:
                     continue
                 cell = table, mechanism, arguments.seed, arguments.rows
-                done.append(measure(cell, arguments.budget, arguments.workers))
+                done.append(measure(cell, arguments.methods.split(","), arguments.budget, arguments.workers))
                 print(f"{table} {mechanism}: {done[-1]['auto']}", flush=True)
                 if arguments.out:
                     with arguments.out.open("a", encoding="utf-8") as file:
