@@ -1,7 +1,7 @@
 """The method that `choose` takes, against every candidate: what the choice costs on the real holes.
 
     LACUNA_MIRROR=... python benchmarks/auto.py [--tables blood,adult] [--mechanisms mcar,mar,mnar] [--seed 0]
-                                                [--methods em,mice,...] [--budget 120] [--rows 1500] [--workers 2]
+                                                [--methods em,mice] [--budget 120] [--rows 1500] [--workers 2]
                                                 [--out auto.jsonl]
 
 Of each table, at most `--rows` rows; 30 % of the entries are hidden (mask seed `--seed`): the holes. `choose`
