@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -186,12 +185,9 @@ def test_a_file_that_is_there_is_replaced_only_where_told(table, tmp_path):
 
 def test_control_c_leaves_nothing(table, tmp_path, awkward):
     slow = awkward.with_name("slower.py")
-    text = (
-        awkward.read_text()
-        .replace("time.sleep(0.4)", "time.sleep(60)")
-        .replace('known("slow")', 'known("slower")')
-    )
-    slow.write_text(text)
+    asleep = 'os.write(2, b"asleep\\n"); time.sleep(60)'
+    text = awkward.read_text().replace("time.sleep(0.4)", asleep)
+    slow.write_text(text.replace('known("slow")', 'known("slower")'))
     args = ["impute", table, "-o", tmp_path / "x.csv", "--method", "slower", "--plugin", slow]
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestrator", *args],
@@ -201,11 +197,10 @@ def test_control_c_leaves_nothing(table, tmp_path, awkward):
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     for line in process.stderr:
-        if line.startswith("fitting slower"):
+        if line == "asleep\n":
             break
-    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    _, rest = process.communicate(timeout=50)
     assert process.returncode == 130, rest
     assert "interrupted" in rest
     assert "Traceback" not in rest
