@@ -20,7 +20,7 @@ from orchestrator.store import Store
 PORT = 6379
 """The only one at which Ray's imitated nodes look for their head."""
 MEMORY = 80 * 2**20
-PATIENCE = 150
+PATIENCE = 400
 
 CLUSTER = f"""
 cluster_name: imitated

@@ -28,7 +28,7 @@ from orchestrator.trial import run_trial
 
 MEMORY = 80 * 2**20
 """Of each node's object store, which nothing here uses."""
-PATIENCE = 150
+PATIENCE = 400
 """Seconds that a sweep of seconds may take on a busy machine."""
 
 PLUGIN = '''
