@@ -75,6 +75,7 @@ def _run(request: Request, store: Store, by_key: dict[str, TrialSpec], found: Sc
         store.supersede(failed)
         statuses = {key: status for key, status in statuses.items() if status == "ok"}
     todo = [spec for key, spec in by_key.items() if key not in statuses]
+    store.forget_attempts(statuses)  # of a sweep that was killed just after their records were written
     write_json(store.directory / "sweep.json", manifest(request, list(by_key.values())))
     store.publish("sweep.json")
     console.print(grid_text(sweep, len(by_key), len(statuses)), soft_wrap=True)

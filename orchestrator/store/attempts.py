@@ -50,7 +50,7 @@ class Attempts:
 
     def forget_attempts(self, keys: Iterable[str]) -> None:
         """Forget the attempts of an earlier run, which ended for reasons that are not the trials'."""
-        started = {path.stem for path in self.running.glob("*.attempts")}
+        started = {path.name.partition(".")[0] for path in self.running.iterdir()}
         for key in started.intersection(keys):
             self.end(key)
 

@@ -104,6 +104,16 @@ def test_attempts_are_counted_until_the_record_is_there(store, spec):
     assert not half_written.exists()
 
 
+def test_attempts_of_recorded_trials_are_forgotten_with_what_they_left(store, spec):
+    left = [store.running / f"{spec.key}.{rest}" for rest in ("0123.tmp", "attempts", "trace")]
+    for path in left:
+        path.write_text("1")
+    other = store.running / "0123.attempts"
+    other.write_text("1")
+    store.forget_attempts([spec.key])
+    assert list(store.running.iterdir()) == [other]
+
+
 def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="Not a directory"):
