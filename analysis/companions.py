@@ -102,8 +102,9 @@ class Sides:
     with_hole, without
         Rows on each side, shape (n_holed,).
     noise
-        Difference of the sides' means, in standard deviations, that chance may explain; infinite where a side
-        has too few rows. Shape (n_holed,).
+        Difference of the sides' means, in standard deviations, that chance may explain, shape (n_holed,).
+    enough
+        Whether both sides have rows enough to be compared, shape (n_holed,).
     """
 
     missing: Floats
@@ -111,16 +112,17 @@ class Sides:
     with_hole: Floats
     without: Floats
     noise: Floats
+    enough: NDArray[np.bool_]
 
     @classmethod
     def of(cls, missing: Floats, there: NDArray[np.bool_], n_compared: int) -> Sides:
         """Count the sides; `n_compared` differences share :data:`DOUBT`."""
         with_hole = there.astype(np.float64) @ missing
         without = there.sum() - with_hole
-        few = np.minimum(with_hole, without) < ENOUGH
+        enough = np.minimum(with_hole, without) >= ENOUGH
         clear = NormalDist().inv_cdf(1 - DOUBT / 2 / max(n_compared, 1))
-        inverse = 1 / np.where(few, 1, with_hole) + 1 / np.where(few, 1, without)
-        return cls(missing, there, with_hole, without, np.where(few, np.inf, clear * np.sqrt(inverse)))
+        noise = clear * np.sqrt(1 / np.maximum(with_hole, 1) + 1 / np.maximum(without, 1))
+        return cls(missing, there, with_hole, without, noise, enough)
 
     def means(self, amounts: Floats) -> tuple[Floats, Floats]:
         """Mean of something known of each row that has a value, with and without each hole.
@@ -155,7 +157,8 @@ def _by_rank(amounts: Floats, sides: Sides) -> Iterator[Told]:
     ranks: Floats = pd.Series(amounts).rank().to_numpy().astype(np.float64)
     with_hole, without = sides.means(ranks)
     gaps = with_hole - without
-    for place in np.flatnonzero(np.abs(gaps) > np.maximum(ranks.std() * sides.noise if n else 0, LEAST * n)):
+    noise = ranks.std() * sides.noise if n else 0.0
+    for place in np.flatnonzero(sides.enough & (np.abs(gaps) > np.maximum(noise, LEAST * n))):
         inside = sides.missing[sides.there, place] > 0
         medians = np.median(amounts[inside]), np.median(amounts[~inside])
         yield int(place), None, float(medians[0]), float(medians[1]), float(gaps[place] / n)
@@ -171,7 +174,7 @@ def _by_level(values: pd.Series, sides: Sides) -> Iterator[Told]:
     with_hole, without = sides.means(is_level)
     gaps, deviation = with_hole - without, is_level.std(axis=1)[:, None]
     excess = np.abs(gaps) - np.maximum(deviation * sides.noise, LEAST)
-    clear = np.where(excess > 0, np.abs(gaps), 0.0)
+    clear = np.where(sides.enough & (excess > 0), np.abs(gaps), 0.0)
     for place in np.flatnonzero(clear.any(axis=0)):
         most = int(clear[:, place].argmax())
         shares = float(with_hole[most, place]), float(without[most, place])

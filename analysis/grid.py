@@ -7,7 +7,7 @@ less than another.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -244,8 +244,6 @@ def terminal(grid: Grid) -> RichTable:
         )
     return table
 
-
-RENDERERS: dict[str, Callable[[Grid], str]] = {"markdown": markdown, "latex": latex}
 
 _LATEX = {
     "\\": r"\textbackslash{}",

@@ -14,8 +14,8 @@ Settings = TypeVar("Settings", bound=Any)
 def chosen(preset: Settings, imputer: BaseEstimator) -> Settings:
     """The preset, with the parameters of `imputer` that are not None in its place.
 
-    >>> from methods.gain import PRESETS, Gain
-    >>> chosen(PRESETS["official"], Gain(alpha=10.0)).alpha, PRESETS["official"].alpha
+    >>> from methods.gain import GAIN, PRESETS
+    >>> chosen(PRESETS["official"], GAIN(alpha=10.0)).alpha, PRESETS["official"].alpha
     (10.0, 100.0)
     """
     params = imputer.get_params()

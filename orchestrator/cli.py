@@ -21,7 +21,7 @@ from rich.markup import escape
 
 import datasets
 import methods
-from orchestrator import listing
+from orchestrator import listing, plugins
 from orchestrator.impute.command import impute
 from orchestrator.scores import GROUPS
 from orchestrator.store import Store, is_url
@@ -116,8 +116,7 @@ def sweep(ctx: click.Context, source: str, **options: Any) -> None:
     if "," in overrides.get("seeds", ""):
         overrides["seeds"] = [seed for seed in overrides["seeds"].split(",") if seed.strip()]
     with _refusals():
-        for plugin in options["plugins"]:
-            methods.load_plugin(plugin)
+        plugins.load(options["plugins"])
         request = runner.Request(
             sweep=Sweep.load(source, overrides),
             directory=options["out"] or None,
@@ -172,8 +171,7 @@ def tune(ctx: click.Context, method: str, **options: Any) -> None:
 
     rest = {name: options.pop(name) for name in ("plugins", "out", "address", "workers")}
     with _refusals():
-        for plugin in rest["plugins"]:
-            methods.load_plugin(plugin)
+        plugins.load(rest["plugins"])
         options["mask_seeds"] = [seed for seed in options["mask_seeds"].split(",") if seed.strip()]
         request = search_runner.SearchRequest(
             search=Search.from_options(method, **options),

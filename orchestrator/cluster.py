@@ -33,6 +33,10 @@ LEAVE_SECONDS = 5.0
 
 PACKAGES = (orchestrator, methods, datasets, analysis)
 """What travels to the nodes of a cluster, so that they run the driver's code."""
+TOKEN_HINT = (
+    "; if it asks for a token, export RAY_AUTH_MODE=token, with the token in RAY_AUTH_TOKEN or in "
+    "~/.ray/auth_token"
+)
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,8 @@ def connect(resources: Resources) -> Iterator[None]:
 
     Raises
     ------
-    ConnectionError
-        If there is no cluster at the address.
     RequestError
-        If the cluster runs another Python or Ray.
+        If there is no cluster at the address, if it runs another Python or Ray, or if our own does not start.
     ClusterLostError
         From the body, if the head of the cluster is lost meanwhile.
     """
@@ -74,13 +76,7 @@ def connect(resources: Resources) -> Iterator[None]:
     else:
         # the switch by which Ray keeps to loopback where it does not expect a cluster
         ray_constants.ENABLE_RAY_CLUSTER = False
-        ray.init(
-            address="local",
-            num_cpus=resources.workers,
-            include_dashboard=False,
-            object_store_memory=128 * 2**20,
-            **quiet,
-        )
+        _start(resources.workers, quiet)
     watch = _HeadWatch(ray.get_runtime_context().gcs_address) if resources.address is not None else None
     try:
         yield
@@ -92,8 +88,37 @@ def connect(resources: Resources) -> Iterator[None]:
         if watch is not None:
             watch.stop()
         if watch is None or not watch.lost():
-            ray.shutdown()  # without its head it would wait for a minute and then abort
+            with _undisturbed():
+                ray.shutdown()  # without its head it would wait for a minute and then abort
         ray_constants.ENABLE_RAY_CLUSTER = expects_cluster
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C is not heard: in the midst of its shutdown, Ray would end this process without a word."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _start(workers: int | None, quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=128 * 2**20,
+            **quiet,
+        )
+    except Exception as error:
+        if type(error) is not Exception:  # what Ray raises when its processes do not start in time
+            raise
+        raise RequestError(f"Ray did not start ({error}): try again when the machine is less busy") from error
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:
@@ -101,12 +126,8 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
     try:
         ray.init(address=address, runtime_env={"py_modules": code}, **quiet)
     except ConnectionError as error:
-        if os.environ.get("RAY_AUTH_MODE"):
-            raise
-        raise ConnectionError(
-            f"{error}; if it asks for a token, export RAY_AUTH_MODE=token, "
-            "with the token in RAY_AUTH_TOKEN or in ~/.ray/auth_token"
-        ) from error
+        hint = "" if os.environ.get("RAY_AUTH_MODE") else TOKEN_HINT
+        raise RequestError(f"no Ray cluster at {address!r}: {error}{hint}") from error
     except RuntimeError as error:
         if "ersion mismatch" not in str(error):
             raise
@@ -126,14 +147,15 @@ def potential() -> dict[str, float]:
 
 
 def _require_reachable(address: str) -> None:
-    """Raise ConnectionError if nothing listens at host:port; Ray itself would try for many minutes."""
+    """Refuse an address where nothing listens; Ray itself would try for many minutes."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if not separator or not port.isdigit():
         return  # "auto" and the like: Ray answers at once
     try:
         _knock(address.removeprefix("ray://"))
     except OSError as error:
-        raise ConnectionError(f"{host}:{port} cannot be reached ({error})") from error
+        told = f"{host}:{port} cannot be reached ({error})"
+        raise RequestError(f"no Ray cluster at {address!r}: {told}") from error
 
 
 def _knock(address: str) -> None:

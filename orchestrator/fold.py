@@ -27,7 +27,7 @@ from orchestrator.isolation import isolated, pinned
 from orchestrator.metrics import METRICS, Scored
 from orchestrator.record import Record, versions
 from orchestrator.store import Shape, Store
-from orchestrator.trial import TrialSpec, _explain, _impute, _load, _status_of
+from orchestrator.trial import TrialSpec, checked, explain, load_table, status_of
 
 SCHEMA = pa.schema(
     [
@@ -100,7 +100,7 @@ class FoldSpec:
 def validation_task(fold: FoldSpec) -> datasets.Task:
     """The fold as a task of its own, made from the visible part of the trial's task alone."""
     trial = fold.trial
-    table = _load(trial.dataset, trial.fingerprint)
+    table = load_table(trial.dataset, trial.fingerprint)
     task = datasets.make_task(table, mechanism=trial.mechanism, ratio=trial.ratio, mask_seed=trial.mask_seed)
     # an identity of its own, so that no fold is drawn as any evaluation's mask is, whatever the seeds
     identity = f"{table.identity}/visible/{trial.mechanism}/{trial.ratio!r}/{trial.mask_seed}"
@@ -126,14 +126,14 @@ def run_fold(fold: FoldSpec, *, attempts: int = 1) -> Record:
             with pinned(1):
                 facts = _measure(fold, imputer)
     except Exception as error:
-        facts = {"status": _status_of(error), "error": _explain(error)}
+        facts = {"status": status_of(error), "error": explain(error)}
     return fold_record(fold, attempts=attempts, started_at=started_at, **facts)
 
 
 def _measure(fold: FoldSpec, imputer: Any) -> dict[str, Any]:
     task = validation_task(fold)
     split = task.train
-    imputed, cost = _impute(imputer.fit_transform, split)
+    imputed, cost = checked(imputer.fit_transform, split.visible)
     value, note = score_of(fold.metric, task, imputed)
     facts = {
         "n_scored": int(split.hidden.sum()),

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 import analysis
-import methods
+from orchestrator import plugins
 from orchestrator.sweep import RequestError, Sweep
 
 
@@ -68,12 +68,5 @@ def planned(described: dict[str, Any]) -> Sweep:
     RequestError
         If a plug-in, table or method of it is no longer there.
     """
-    for plugin in described.get("plugins", ()):
-        try:
-            methods.load_plugin(plugin)
-        except Exception as error:
-            raise RequestError(
-                f"the sweep's plug-in {plugin!r} cannot be loaded ({type(error).__name__}: {error}): "
-                "put it back where it was"
-            ) from error
+    plugins.load(described.get("plugins", ()), "a file of the sweep is gone or was changed: put it back")
     return Sweep.from_mapping(described["config"])

@@ -7,10 +7,11 @@ import os
 import platform
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ray.exceptions import RayError
+from ray.exceptions import RayError, TaskUnschedulableError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 import datasets
@@ -22,6 +23,8 @@ from orchestrator.sweep import RequestError
 
 LOOK_SECONDS = 180.0
 """How long a node may take to answer: it receives the code and imports it first."""
+ACQUAINTANCE_SECONDS = 1.0
+"""After which a node that was not known where the tasks are handed out is asked again."""
 FREE = ("lacuna", "ray")
 """Packages whose version is not compared: our code travels, and Ray is asked for its own."""
 
@@ -166,25 +169,41 @@ def check(store: Store, wanted: Mapping[str, str]) -> list[Gpu]:
 def _ask_all(
     location: str, token: str, wanted: dict[str, str], environment: dict[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    """Address and answer of each node; one that leaves the cluster meanwhile is not there."""
     remote = ray.remote(num_cpus=0, max_retries=1)(look)
-    asked = [
-        remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            location, token, wanted, environment
-        )
-        for node in nodes
-    ]
-    ready, _ = ray.wait(asked, num_returns=len(asked), timeout=LOOK_SECONDS)
+    until = time.monotonic() + LOOK_SECONDS
+    waiting = _alive()
     answers = []
-    for node, reference in zip(nodes, asked, strict=True):
-        try:
-            if reference not in ready:
-                raise TimeoutError(f"it did not answer within {LOOK_SECONDS:g} s")
-            facts = ray.get(reference)
-        except (RayError, TimeoutError) as error:
-            facts = {"troubles": [_last_line(error)]}
-        answers.append((node["NodeManagerAddress"], facts))
+    while waiting:
+        asked = {
+            node: remote.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                location, token, wanted, environment
+            )
+            for node in waiting
+        }
+        left = max(0.0, until - time.monotonic())
+        ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=left)
+        alive, again = _alive(), {}
+        for node, reference in asked.items():
+            try:
+                if reference not in ready:
+                    raise TimeoutError(f"it did not answer within {LOOK_SECONDS:g} s")
+                answers.append((waiting[node], ray.get(reference)))
+            except (RayError, TimeoutError) as error:
+                unknown = isinstance(error, TaskUnschedulableError)
+                if unknown and node in alive and time.monotonic() < until:
+                    again[node] = waiting[node]  # it has just come, and is not known to all others yet
+                elif node in alive:
+                    answers.append((waiting[node], {"troubles": [_last_line(error)]}))
+        if again:
+            time.sleep(ACQUAINTANCE_SECONDS)
+        waiting = again
     return answers
+
+
+def _alive() -> dict[str, str]:
+    """Address of each node, by its id."""
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
 
 
 def differences(own: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

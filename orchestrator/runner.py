@@ -208,8 +208,6 @@ def _schedule(
             raise SystemExit(str(error)) from error
         except KeyboardInterrupt:
             return False
-        except ConnectionError as error:
-            raise RequestError(f"no Ray cluster at {request.address!r}: {error}") from error
     return True
 
 

@@ -32,6 +32,7 @@ from orchestrator.placement import (
     needed_gpu_mb,
     ray_bundle,
 )
+from orchestrator.plugins import packed
 from orchestrator.raylib import ray, tune
 from orchestrator.record import failure
 from orchestrator.store import Store
@@ -82,10 +83,8 @@ def run(
 
     Raises
     ------
-    ConnectionError
-        If there is no cluster at the address.
     RequestError
-        If a node of the cluster cannot run the sweep; nothing was started.
+        If there is no cluster at the address or a node of it cannot run the sweep; nothing was started.
     ClusterLostError
         If the head of the cluster is lost meanwhile.
     """
@@ -120,7 +119,7 @@ class _Rounds:
             "sweep": sweep.name,
             "deadline": sweep.deadline,
             "memory_limit": sweep.memory_limit,
-            "plugins": {path: Path(path).read_text(encoding="utf-8") for path in plugins},
+            "plugins": packed(plugins),
             "working_directory": str(Path.cwd()),
             "environment": {key: value for key, value in os.environ.items() if key.startswith("LACUNA_")},
         }

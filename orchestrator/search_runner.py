@@ -114,8 +114,6 @@ def _propose(request: SearchRequest, store: FoldStore, console: Console) -> str 
         )
     except search_schedule.ClusterLostError as error:
         return str(error)
-    except ConnectionError as error:
-        raise RequestError(f"no Ray cluster at {request.address!r}: {error}") from error
 
 
 def _conclude(search: Search, store: FoldStore, console: Console) -> int:

@@ -26,18 +26,18 @@ import optuna
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-import methods
 from orchestrator import preflight
 from orchestrator.cluster import ClusterLostError, Resources, connect
 from orchestrator.fold import FoldSpec, FoldStore, fold_record, run_fold
 from orchestrator.limits import stopped_at_deadline
 from orchestrator.placement import GPU_SHARE, wants_gpu
+from orchestrator.plugins import packed, unpack
 from orchestrator.proposer import Listener, Proposer
 from orchestrator.raylib import ray, tune
 from orchestrator.record import Record
 from orchestrator.search import Search
 from orchestrator.trial import TrialSpec
-from orchestrator.worker import MAX_ATTEMPTS, _here
+from orchestrator.worker import MAX_ATTEMPTS
 
 __all__ = ["ClusterLostError", "Resources", "run"]
 
@@ -62,8 +62,7 @@ class Configuration(tune.Trainable):
         with contextlib.suppress(OSError):
             os.chdir(given["working_directory"])
         os.environ.update(given["environment"])
-        for path, source in given["plugins"].items():
-            methods.load_plugin(_here(Path(path), source))
+        unpack(given["plugins"])
         self.store = FoldStore(given["directory"])
         self.deadline: float | None = given["deadline"]
         self.folds = [FoldSpec(**{**fold, "trial": TrialSpec(**fold["trial"])}) for fold in given["folds"]]
@@ -132,10 +131,8 @@ def run(
 
     Raises
     ------
-    ConnectionError
-        If there is no cluster at the address.
     RequestError
-        If a node of the cluster cannot run the search; nothing was started.
+        If there is no cluster at the address or a node of it cannot run the search; nothing was started.
     ClusterLostError
         If the head of the cluster is lost meanwhile.
     """
@@ -178,7 +175,7 @@ def _one_round(search: Search, store: FoldStore, plugins: Sequence[str]) -> str:
     common = {
         "directory": str(store.directory.resolve()),
         "deadline": search.grid.deadline,
-        "plugins": {path: Path(path).read_text(encoding="utf-8") for path in plugins},
+        "plugins": packed(plugins),
         "working_directory": str(Path.cwd()),
         "environment": {key: value for key, value in os.environ.items() if key.startswith("LACUNA_")},
         "resources": asked,

@@ -138,7 +138,7 @@ def run_trial(
     except Exception as error:
         if on_error is not None:
             on_error(error)
-        rows = [{"split": "in_sample", "status": _status_of(error), "error": _explain(error)}]
+        rows = [{"split": "in_sample", "status": status_of(error), "error": explain(error)}]
     return make_record(
         spec,
         rows,
@@ -155,13 +155,13 @@ def _build(spec: TrialSpec) -> Any:
 
 
 def _rows(spec: TrialSpec, imputer: Any) -> list[dict[str, Any]]:
-    table = _load(spec.dataset, spec.fingerprint)
+    table = load_table(spec.dataset, spec.fingerprint)
     task = datasets.make_task(
         table, mechanism=spec.mechanism, ratio=spec.ratio, mask_seed=spec.mask_seed, protocol=spec.protocol
     )
     # what column means and modes make of the same holes, for the relative scores
     constants = methods.build("mean").fit(task.train.visible)
-    trained, fit = _impute(imputer.fit_transform, task.train)
+    trained, fit = checked(imputer.fit_transform, task.train.visible)
     fitted = {
         "fit_seconds": fit.seconds,
         "cpu_seconds": fit.cpu_seconds,
@@ -183,25 +183,31 @@ def _rows(spec: TrialSpec, imputer: Any) -> list[dict[str, Any]]:
 
     rows = [row(task.train, trained, fitted)]
     if task.test is not None and info.inductive:
-        imputed, cost = _impute(imputer.transform, task.test)
+        imputed, cost = checked(imputer.transform, task.test.visible)
         spent = {"impute_seconds": cost.seconds, "cpu_seconds": fit.cpu_seconds + cost.cpu_seconds}
         rows.append(row(task.test, imputed, {**fitted, **spent}))
     return rows
 
 
-def _impute(
-    impute: Callable[[pd.DataFrame], pd.DataFrame], split: datasets.Split
+def checked(
+    impute: Callable[[pd.DataFrame], pd.DataFrame], visible: pd.DataFrame
 ) -> tuple[pd.DataFrame, Cost]:
-    """A checked imputation of a split, and what it cost."""
-    given = split.visible.copy(deep=True)
+    """A checked imputation of a table with holes, and what it cost.
+
+    Raises
+    ------
+    InvalidImputation
+        If it is none; see :func:`check_imputation`.
+    """
+    given = visible.copy(deep=True)
     with Cost() as cost:
         imputed = impute(given)
-    check_imputation(split.visible, given, imputed)
+    check_imputation(visible, given, imputed)
     return imputed, cost
 
 
 @functools.lru_cache(maxsize=4)
-def _load(dataset: str, fingerprint: str) -> datasets.Table:
+def load_table(dataset: str, fingerprint: str) -> datasets.Table:
     """The table, kept for the next trials; by content, since a user's file may change under its name."""
     return datasets.load(dataset)
 
@@ -276,12 +282,14 @@ def _same(before: pd.Series, after: pd.Series) -> np.ndarray:
     return np.asarray(before.astype(object).to_numpy() == after.astype(object).to_numpy(), dtype=bool)
 
 
-def _status_of(error: Exception) -> Status:
+def status_of(error: Exception) -> Status:
+    """What a record says of a trial that ended so."""
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return "out_of_memory" if is_memory else "failed"
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """An exception as a record holds it: its message and the end of its traceback."""
     trace = "".join(traceback.format_exception(error)).strip()
     return f"{type(error).__name__}: {error}\n\n{trace[-TRACEBACK_CHARACTERS:]}"
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ray.tune.execution.placement_groups import PlacementGroupFactory
 
-import methods
-from orchestrator import chaos
+from orchestrator import chaos, plugins
 from orchestrator.bundles import PATIENCE_SECONDS, Ledger
 from orchestrator.limits import PAST_MEMORY, MemoryWatch, stopped_at_deadline, stopped_past_memory
 from orchestrator.raylib import tune
@@ -53,8 +49,7 @@ class Bundle(tune.Trainable):
         with contextlib.suppress(OSError):
             os.chdir(bundle["working_directory"])
         os.environ.update(bundle["environment"])
-        for path, source in bundle["plugins"].items():
-            methods.load_plugin(_here(Path(path), source))
+        plugins.unpack(bundle["plugins"])
         if self.store.location != bundle["store"]:
             self.store = Store(bundle["store"])
         # beside an object store, each machine keeps its own attempts
@@ -135,23 +130,6 @@ class Bundle(tune.Trainable):
             self.watch = None
         if self.watch is None and limit_mb is not None:
             self.watch = MemoryWatch(limit_mb)
-
-
-def _here(path: Path, source: str) -> Path:
-    """A file of this content: the one at `path`, or a copy where this machine has another or none there."""
-    try:
-        if path.read_text(encoding="utf-8") == source:
-            return path
-    except (OSError, UnicodeDecodeError):
-        pass
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
-    # the name stays: it names the module
-    copy = Path(tempfile.gettempdir()) / f"lacuna-plugin-{os.getuid()}-{digest}" / path.name
-    copy.parent.mkdir(mode=0o700, exist_ok=True)
-    beside = copy.with_suffix(f".{os.getpid()}.tmp")
-    beside.write_text(source, encoding="utf-8")
-    beside.replace(copy)
-    return copy
 
 
 def describe(

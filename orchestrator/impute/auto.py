@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import methods
+from orchestrator.impute.candidates import lacks
 from orchestrator.sweep import RequestError
 
 if TYPE_CHECKING:
@@ -35,12 +36,9 @@ class Auto:
 
     def refuse_wrong(self) -> None:
         """Raise what `choose` would raise, before a table is read."""
-        from orchestrator.impute.choice import LEAST_BUDGET, METRICS
+        from orchestrator.impute.choice import refuse_wrong
 
-        if self.metric not in METRICS:
-            raise methods.UnknownNameError("metric", self.metric, METRICS)
-        if not self.budget >= LEAST_BUDGET:
-            raise RequestError(f"budget={self.budget:g} s is too short: give at least {LEAST_BUDGET:g} s")
+        refuse_wrong(self.metric, self.budget, self.seed)
         for name in self.among or ():
             methods.resolve(name)
 
@@ -67,14 +65,6 @@ class Auto:
             )
         except NothingToHideError as error:
             raise RequestError(f"no method can be chosen: {error}; name one with --method") from error
-        except ConnectionError as error:
-            raise RequestError(str(error)) from error
-        except Exception as error:
-            if type(error) is not Exception:  # what Ray raises when its processes do not start in time
-                raise
-            raise RequestError(
-                f"Ray did not start ({error}): try again when the machine is less busy, or name a method"
-            ) from error
 
 
 def in_order(choice: Choice, needs: Sequence[str]) -> list[Attempt]:
@@ -84,6 +74,6 @@ def in_order(choice: Choice, needs: Sequence[str]) -> list[Attempt]:
     rest = [
         (str(name), json.loads(str(params)))
         for name, params in zip(board["method"], board["params"], strict=True)
-        if all(getattr(methods.info(str(name)), need) for need in needs)
+        if not lacks(str(name), needs)
     ]
     return [first, *(other for other in rest if other != first)]

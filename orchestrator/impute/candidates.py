@@ -92,10 +92,10 @@ def candidates(
     for name in considered:
         info = methods.info(name)
         params = {} if gpu else dict(ON_CPU.get(name, {}))
-        if device is not None and info.accelerated:
+        if device is not None and takes_device(name):
             params["device"] = device
         candidate = Candidate(name, canonical_json(params))
-        lacking = [need for need in needs if not getattr(info, need)]
+        lacking = lacks(name, needs)
         if asked is None and name in GENERATORS:
             refused[candidate] = f"made to generate rows: {GENERATORS[name]}"
         elif asked is None and name in NARROW and "stochastic" in needs:
@@ -107,6 +107,20 @@ def candidates(
         else:
             found.append(candidate)
     return sorted(found, key=lambda candidate: (candidate.plainness, candidate.name)), refused
+
+
+def lacks(method: str, needs: Sequence[str]) -> list[str]:
+    """Those of the needs, fields of :class:`methods.MethodInfo`, that a method does not meet."""
+    info = methods.info(method)
+    return [need for need in needs if not getattr(info, need)]
+
+
+def takes_device(method: str) -> bool:
+    """Whether a method can be told what to compute on."""
+    try:
+        return methods.info(method).accelerated and "device" in methods.describe(method)
+    except ImportError:  # which its fit will tell
+        return False
 
 
 _LACKS = {"inductive": "cannot fill rows that it was not fitted on", "stochastic": "gives no draws"}

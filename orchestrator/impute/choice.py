@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 import methods
-from orchestrator.impute.candidates import candidates
+from orchestrator.impute.candidates import candidates, lacks
 from orchestrator.impute.crew import hired
 from orchestrator.impute.halving import Budget, Contest, Result, Stand, compete
 from orchestrator.impute.hiding import ASSUMPTION, NothingToHideError, pattern_bank
 from orchestrator.impute.scoring import METRICS, Columns, Floats
+from orchestrator.plugins import load as load_plugins
 from orchestrator.sweep import RequestError
 
 __all__ = ["Choice", "NothingToHideError", "choose"]
@@ -119,13 +120,13 @@ def choose(
     """
     began = time.monotonic()
     say = progress or (lambda _: None)
-    _check(metric, budget, seed)
+    refuse_wrong(metric, budget, seed)
     target = frame if patterns is None else patterns[list(frame.columns)]
     holes = target.isna().to_numpy()
     bank = pattern_bank(holes, np.random.default_rng([seed, 3]))
     contest = Contest(frame, Columns.of(frame, holes), bank, metric, seed)
     _check_columns(contest, METRICS[metric].kinds)
-    _load(plugins)
+    load_plugins(plugins)
     if workers != 0:
         say("starting Ray and its workers")
     with hired(workers, address, plugins) as crew:
@@ -149,11 +150,7 @@ def _conclude(
     names = [stand.candidate.name for stand in finalists]
     draws = result.board.resampled(names, contest.metric, np.random.default_rng([contest.seed, 4]))
     draws = draws[:, ~np.isnan(draws).any(axis=0)]  # a resample of a tiny table may hold no entry
-    able = [
-        number
-        for number, stand in enumerate(finalists)
-        if all(getattr(methods.info(stand.candidate.method), need) for need in needs)
-    ]
+    able = [number for number, stand in enumerate(finalists) if not lacks(stand.candidate.method, needs)]
     if not able:
         raise RequestError(f"no method that is {' and '.join(needs)} was scored: give a larger budget")
     if any(stand.error is None for stand in finalists):
@@ -245,7 +242,8 @@ def _table(stands: Sequence[Stand], draws: Mapping[str, Floats]) -> pd.DataFrame
     return pd.DataFrame(rows).astype({**numbers, **floats})
 
 
-def _check(metric: str, budget: float, seed: int) -> None:
+def refuse_wrong(metric: str, budget: float, seed: int) -> None:
+    """Raise what `choose` raises for these, before there is a table."""
     if metric not in METRICS:
         raise methods.UnknownNameError("metric", metric, METRICS)
     if not budget >= LEAST_BUDGET:
@@ -265,8 +263,3 @@ def _check_columns(contest: Contest, kinds: Sequence[str]) -> None:
             f"metric={contest.metric!r} has nothing to measure: all holes are in {there} columns; take "
             "'error'"
         )
-
-
-def _load(plugins: Sequence[str]) -> None:
-    for path in plugins:
-        methods.load_plugin(path)

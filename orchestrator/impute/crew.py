@@ -21,9 +21,9 @@ from orchestrator.cluster import Resources, connect
 from orchestrator.impute.fit import Job, Outcome, Sheet, measure, warm, work
 from orchestrator.limits import GRACE_SECONDS, PAST_MEMORY
 from orchestrator.placement import GPU_SHARE
+from orchestrator.plugins import packed
 from orchestrator.progress import duration
 from orchestrator.raylib import ray
-from orchestrator.sweep import RequestError
 
 MEMORY_SHARE = 0.8
 """Of the memory that is free at the start, what the workers may take together."""
@@ -66,7 +66,7 @@ class Workers:
         if local:
             self.slots = max(1, min(self.slots, int(memory_mb / WORKER_MB)))
         self._common = {
-            "plugins": {str(path): Path(path).read_text(encoding="utf-8") for path in plugins},
+            "plugins": packed(plugins),
             "working_directory": str(Path.cwd()),
             "memory_mb": memory_mb / self.slots if local else None,
         }
@@ -171,16 +171,13 @@ def hired(
     Raises
     ------
     RequestError
-        If there is no cluster at the address.
+        If there is no cluster at the address, or Ray does not start.
     """
     if workers == 0:
         yield Alone()
         return
     with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(connect(Resources(address=address, workers=workers)))
-        except ConnectionError as error:
-            raise RequestError(f"no Ray cluster at {address!r}: {error}") from error
+        stack.enter_context(connect(Resources(address=address, workers=workers)))
         notes = stack.enter_context(tempfile.TemporaryDirectory(prefix="lacuna-choice-"))
         crew = Workers(Path(notes), plugins, workers, local=address is None)
         crew.warm()

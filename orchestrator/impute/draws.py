@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 import pandas as pd
@@ -62,23 +62,23 @@ def spread_table(prepared: Prepared, fills: Fills, draws: Sequence[Fills]) -> pd
     for name, values in fills.items():
         coder = prepared.views[name].coder
         drawn = np.stack([one[name] for one in draws])  # (n_draws, n_holes)
-        part: dict[str, Any] = {
-            "row": prepared.table.index[prepared.holes(name)],
-            "column": name,
-            "value": prepared.decode(name, values).to_numpy(dtype=object),
-        }
+        low = high = spread = np.full(len(values), np.nan)
         if coder.role in CATEGORIES:
-            part["spread"] = (drawn != values).mean(axis=0)
-            part["low"] = part["high"] = None
+            spread = (drawn != values).mean(axis=0)
         else:
             low, high = np.quantile(drawn, INTERVAL, axis=0)
-            part["spread"] = drawn.std(axis=0, ddof=1) if len(draws) > 1 else np.nan
-            part["low"], part["high"] = (
-                _as_date(end) if coder.role is Role.DATE else end for end in (low, high)
-            )
-        parts.append(pd.DataFrame(part))
-    columns = ["row", "column", "value", "spread", "low", "high"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+            if coder.role is Role.DATE:
+                low, high = _as_date(low), _as_date(high)
+            if len(draws) > 1:
+                spread = drawn.std(axis=0, ddof=1)
+        rows = np.flatnonzero(prepared.holes(name))
+        names = np.full(len(values), name, dtype=object)
+        parts.append((rows, names, prepared.decode(name, values).to_numpy(dtype=object), spread, low, high))
+    columns = ("row", "column", "value", "spread", "low", "high")
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    table = dict(zip(columns, map(np.concatenate, zip(*parts, strict=True)), strict=True))
+    return pd.DataFrame({**table, "row": prepared.table.index[table["row"]]})
 
 
 def _as_date(days: np.ndarray) -> np.ndarray:

@@ -24,9 +24,10 @@ from methods.base import Imputer
 from methods.memory import TableTooLargeError, check_memory
 from orchestrator.impute.candidates import Candidate
 from orchestrator.impute.scoring import pick
-from orchestrator.isolation import Cost, isolated, pinned
+from orchestrator.isolation import isolated, pinned
 from orchestrator.limits import MemoryWatch, stopped_at_deadline, stopped_past_memory
-from orchestrator.trial import check_imputation
+from orchestrator.plugins import unpack
+from orchestrator.trial import checked, status_of
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def work(
     """
     with contextlib.suppress(OSError):
         os.chdir(working_directory)
-    _load_plugins(tuple(plugins.items()))
+    unpack(plugins)
     path = Path(note)
     path.parent.mkdir(exist_ok=True)
     with stopped_at_deadline(deadline, path), stopped_past_memory(_watch(memory_mb), path):
@@ -119,17 +120,13 @@ def measure(job: Job, sheet: Sheet) -> Outcome:
             imputer = methods.build(job.candidate.method, random_state=job.seed, **job.candidate.kwargs)
             with pinned(1):
                 _check_whole(imputer, sheet)
-                given = sheet.visible.copy(deep=True)
-                with Cost() as cost:
-                    filled = imputer.fit_transform(given)
-                check_imputation(sheet.visible, given, filled)
+                filled, cost = checked(imputer.fit_transform, sheet.visible)
     except TableTooLargeError as error:
         return Outcome(job, "too_large", reason=str(error))
     except Exception as error:
-        is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
         return Outcome(
             job,
-            "out_of_memory" if is_memory else "failed",
+            status_of(error),
             seconds=time.monotonic() - started,
             reason=f"{type(error).__name__}: {error}".partition("\n")[0],
         )
@@ -143,16 +140,6 @@ def _check_whole(imputer: Any, sheet: Sheet) -> None:
         return
     shape = (sheet.full_rows, imputer._make_encoder().fit(sheet.visible).width)
     check_memory(imputer.info.name, shape, imputer._memory(*shape), getattr(imputer, "device", "cpu"))
-
-
-@functools.cache
-def _load_plugins(plugins: tuple[tuple[str, str], ...]) -> None:
-    if not plugins:
-        return
-    from orchestrator.worker import _here  # with Ray Tune, which takes a second to import
-
-    for path, source in plugins:
-        methods.load_plugin(_here(Path(path), source))
 
 
 @functools.lru_cache(maxsize=1)

@@ -139,10 +139,6 @@ class Prepared:
         result.attrs = dict(self.table.attrs)
         return result
 
-    def restore(self, filled: pd.DataFrame, only: Collection[str] | None = None) -> pd.DataFrame:
-        """The user's table, its holes filled from an imputed `frame`."""
-        return self.put(self.take(filled, only))
-
     def with_holes(self) -> pd.DataFrame:
         """The user's table with null wherever something stood for a hole."""
         result = self.table.copy(deep=False)

@@ -37,15 +37,13 @@ class Metric:
     """Of an entry's distance; its root is taken of the mean over columns."""
     relative: bool = False
     """Whether a column's mean is divided by that of column means and modes on the same entries."""
-    share_right: bool = False
-    """Whether users know it as one minus the loss."""
 
 
 METRICS = {
     "error": Metric("error relative to that of column means and modes, all columns", relative=True),
     "mae": Metric("mean absolute error in standard deviations, numeric columns", kinds=("numeric",)),
     "rmse": Metric("root mean square error in standard deviations, numeric columns", ("numeric",), power=2),
-    "accuracy": Metric("share of wrong categories, categorical columns", ("category",), share_right=True),
+    "accuracy": Metric("share of wrong categories, categorical columns", ("category",)),
 }
 
 

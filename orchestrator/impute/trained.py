@@ -12,6 +12,7 @@ import pandas as pd
 
 import methods
 from methods.registry import MethodInfo
+from orchestrator.impute.candidates import lacks, takes_device
 from orchestrator.impute.prepared import Fills, Prepared, Recipe
 from orchestrator.isolation import isolated, pinned
 from orchestrator.sweep import RequestError
@@ -84,16 +85,14 @@ def train(
         The imputer and, if asked for, the filled `frame`.
     """
     name = methods.resolve(method)
-    accelerated = methods.info(name).accelerated and "device" not in params
-    extra = {"device": device} if accelerated else {}
+    extra = {"device": device} if takes_device(name) else {}
     filled = None
-    with isolated():
+    with _quiet():
         imputer = methods.build(name, **{"random_state": seed, **extra, **params})
-        with _quiet():
-            if fill:
-                filled = imputer.fit_transform(frame)
-            else:
-                imputer.fit(frame)
+        if fill:
+            filled = imputer.fit_transform(frame)
+        else:
+            imputer.fit(frame)
     return Trained(name, params, seed, recipe, frame, imputer), filled
 
 
@@ -107,15 +106,13 @@ def refuse_unable(method: str, needs: Sequence[str]) -> None:
     needs
         "inductive", to fill other rows than it was fitted on; "stochastic", to draw.
     """
-    info = methods.info(method)
     words = {
         "inductive": "fills only the rows that it is fitted on",
         "stochastic": "draws nothing: it is deterministic",
     }
-    for need in needs:
-        if not getattr(info, need):
-            able = [name for name in methods.names() if all(getattr(methods.info(name), n) for n in needs)]
-            raise RequestError(f"{method} {words[need]}; methods that can are {', '.join(able)}")
+    for need in lacks(method, needs):
+        able = [name for name in methods.names() if not lacks(name, needs)]
+        raise RequestError(f"{method} {words[need]}; methods that can are {', '.join(able)}")
 
 
 @contextlib.contextmanager

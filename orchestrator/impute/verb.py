@@ -28,6 +28,7 @@ from orchestrator.impute.reading import Loaded, read
 from orchestrator.impute.roles import Column
 from orchestrator.impute.saved import load
 from orchestrator.impute.trained import Trained, refuse_unable, train
+from orchestrator.plugins import load as load_plugins
 from orchestrator.sweep import RequestError
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def impute(
     """
     began = time.monotonic()
     say = progress or (lambda _: None)
-    _load(plugins)
+    load_plugins(plugins)
     needs = ["inductive"] * (train_on is not None) + ["stochastic"] * (samples > 0)
     auto = Auto(metric, budget, among, needs, seed, device, workers, address, plugins)
     _refuse_early(method, params, samples, auto, given=imputer is not None, taught=train_on is not None)
@@ -213,14 +214,6 @@ def impute(
         warnings=[*result.warnings, *failed],
         seconds=time.monotonic() - began,
     )
-
-
-def _load(plugins: Sequence[str]) -> None:
-    for path in plugins:
-        try:
-            methods.load_plugin(path)
-        except ValueError as error:
-            raise RequestError(f"--plugin: {error}") from error
 
 
 def _refuse_early(

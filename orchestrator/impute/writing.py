@@ -7,7 +7,6 @@ the old file or none.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ import pyarrow.parquet
 from orchestrator.impute import delimited
 from orchestrator.impute.prepared import Fills, Prepared
 from orchestrator.impute.reading import Loaded, kind_of
+from orchestrator.store import takes_no_more
 from orchestrator.sweep import RequestError
 
 ROWS = 1 << 15
@@ -48,14 +48,7 @@ def whole(path: Path) -> Iterator[Path]:
         beside.chmod(0o666 & ~_umask())
         beside.replace(path)
     except OSError as error:
-        if error.errno not in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-            errno.EACCES,
-            errno.EROFS,
-            errno.EPERM,
-        ):
+        if not takes_no_more(error) and not isinstance(error, PermissionError):
             raise
         left = "it is as it was" if path.exists() else "nothing of it is left"
         raise RequestError(f"{path} cannot be written: {error.strerror}; {left}") from error

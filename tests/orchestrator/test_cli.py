@@ -127,6 +127,25 @@ class TestASweep:
         assert "ok 4" in status
         assert "missing 0" in status
 
+    @pytest.mark.parametrize(
+        ("source", "told"),
+        [
+            (None, "--plugin: plug-in 'mine.py' is not a file"),
+            (
+                "x = 1",
+                "plug-in 'mine.py' defines no class with `info = MethodInfo(...)` in its body",
+            ),
+            ("import nothing_like_this", "mine.py cannot be run: ModuleNotFoundError: No module named"),
+            ("class Mine(", "mine.py cannot be run: SyntaxError: '(' was never closed"),
+        ],
+    )
+    def test_a_plug_in_that_cannot_be_used_is_named(self, tmp_path, monkeypatch, source, told):
+        monkeypatch.chdir(tmp_path)
+        if source is not None:
+            (tmp_path / "mine.py").write_text(source)
+        assert told in call("sweep", "--plugin", "mine.py", code=2)
+        assert told in call("tune", "knn", "--dataset", "concrete", "--plugin", "mine.py", code=2)
+
     def test_with_failures_ends_with_1_and_lists_them(self, request_of, awkward, tmp_path):
         args = request_of("--methods", "mean,raises", "--seeds", "1", "--plugin", str(awkward))
         output = call(*args, code=1)

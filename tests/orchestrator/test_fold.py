@@ -50,7 +50,7 @@ def test_no_hidden_entry_of_the_task_reaches_a_fold(make_search, monkeypatch):
     hidden = datasets.make_task(table, mechanism="mcar", ratio=0.3, mask_seed=0).train.hidden
     poisoned = dataclasses.replace(table, frame=table.frame.astype(float).mask(hidden, CANARY))
     before, quiet = run_fold(fold).rows[0], validation_task(fold)
-    monkeypatch.setattr(folds, "_load", lambda dataset, fingerprint: poisoned)
+    monkeypatch.setattr(folds, "load_table", lambda dataset, fingerprint: poisoned)
     after, task = run_fold(fold).rows[0], validation_task(fold)
     for part in (task.train.visible, task.train.truth):
         assert not part.isin([CANARY]).to_numpy().any()

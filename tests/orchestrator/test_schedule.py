@@ -7,7 +7,7 @@ import ipaddress
 import psutil
 import pytest
 
-from orchestrator import schedule, worker
+from orchestrator import plugins, schedule
 from orchestrator.metrics import METRICS
 from orchestrator.store import Store
 from orchestrator.trial import run_trial
@@ -55,9 +55,9 @@ def test_the_same_numbers_in_process_and_on_one_worker_or_two(make_sweep, awkwar
 def test_a_plug_in_travels_to_a_machine_that_has_another_one_or_none(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("edition = 1")
-    assert worker._here(path, "edition = 1") == path
+    assert plugins.here(path, "edition = 1") == path
     for lacking in (path, tmp_path / "absent" / "mine.py"):
-        copy = worker._here(lacking, "edition = 2")
+        copy = plugins.here(lacking, "edition = 2")
         assert copy != path
         assert (copy.name, copy.read_text()) == ("mine.py", "edition = 2")
 

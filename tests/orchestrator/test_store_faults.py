@@ -6,7 +6,6 @@ import itertools
 import logging
 import os
 import random
-import resource
 import shutil
 import signal
 import struct
@@ -17,11 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from orchestrator import runner, trial
+from orchestrator.isolation import Cost
 from orchestrator.record import SCHEMA, SCHEMA_VERSION, make_record
 from orchestrator.store import Store, compaction
 from orchestrator.store.parquet import NewerSchemaError
@@ -227,6 +228,7 @@ def test_on_a_full_disk_records_are_whole_or_absent(small_disk, make_sweep):
 
 LIMITED = """
 import resource, signal, sys
+from orchestrator.isolation import Cost
 from orchestrator.record import SCHEMA, Record
 from orchestrator.store import Store
 
@@ -384,9 +386,9 @@ def test_of_a_hundred_thousand_trials_the_rest_is_found_in_little_memory(make_sw
 
     compaction.create_merged(store, chunks())
     fresh = Store(store.directory)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = fresh.scan(keys)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    before = psutil.Process().memory_info().rss
+    with Cost() as cost:
+        found = fresh.scan(keys)
     assert len(found.statuses) == 99_000
     assert set(keys) - found.statuses.keys() == set(keys[99_000:])
-    assert grown < 200 * 1024  # KiB: 2 KiB a trial
+    assert cost.peak_rss_mb - before / 2**20 < 200  # 2 KiB a trial

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import methods
 from orchestrator.impute.coding import Coder
 from orchestrator.impute.missing import Missing
-from orchestrator.impute.prepared import Recipe, prepare
+from orchestrator.impute.prepared import Prepared, Recipe, prepare
 from orchestrator.impute.roles import Role
 from orchestrator.sweep import RequestError
 
@@ -24,7 +24,11 @@ ALONE = ["id", "note", "currency", "empty"]
 
 def fill(table: pd.DataFrame, method: str = "mice", **how: object) -> pd.DataFrame:
     prepared = prepare(table, **how)
-    return prepared.restore(methods.build(method, random_state=0).fit_transform(prepared.frame))
+    return restored(prepared, methods.build(method, random_state=0).fit_transform(prepared.frame))
+
+
+def restored(prepared: Prepared, filled: pd.DataFrame, only=None) -> pd.DataFrame:
+    return prepared.put(prepared.take(filled, only))
 
 
 def same(one: object, other: object) -> bool:
@@ -189,7 +193,7 @@ def test_markers_are_holes_and_zeros_where_told():
 def test_only_some_columns_are_filled_where_asked(everyday):
     table = everyday()
     prepared = prepare(table)
-    filled = prepared.restore(methods.build("mean").fit_transform(prepared.frame), only=["size"])
+    filled = restored(prepared, methods.build("mean").fit_transform(prepared.frame), only=["size"])
     assert not filled["size"].isna().any()
     assert filled["town"].isna().equals(table["town"].isna())
 
@@ -206,7 +210,7 @@ def test_whatever_a_column_mixes_comes_back_where_it_is_no_hole(values):
     table = pd.DataFrame({"x": pd.Series(values, dtype=object), "y": np.arange(len(values)) % 3 + 0.5})
     prepared = prepare(table)
     filled = (
-        prepared.restore(methods.build("mean").fit_transform(prepared.frame)) if prepared.n_holes else table
+        restored(prepared, methods.build("mean").fit_transform(prepared.frame)) if prepared.n_holes else table
     )
     holes = prepared.holes("x") if "x" in prepared.views else np.zeros(len(table), bool)
     for one, other, hole in zip(table["x"], filled["x"], holes, strict=True):
@@ -219,7 +223,7 @@ class TestOtherTables:
         imputer = methods.build("mice", random_state=0).fit(first.frame)
         shuffled = other[other.columns[::-1]].assign(more=1.0)
         prepared = first.recipe.apply(shuffled)
-        filled = prepared.restore(imputer.transform(prepared.frame))
+        filled = restored(prepared, imputer.transform(prepared.frame))
         assert list(prepared.frame.columns) == list(first.frame.columns)
         assert not filled.drop(columns=ALONE).isna().to_numpy().any()
         assert filled.dtypes.equals(shuffled.dtypes)
@@ -232,7 +236,7 @@ class TestOtherTables:
             one[name] = None
         prepared = recipe.apply(one)
         imputer = methods.build("mean").fit(prepare(table).frame)
-        filled = prepared.restore(imputer.transform(prepared.frame)).iloc[0]
+        filled = restored(prepared, imputer.transform(prepared.frame)).iloc[0]
         assert filled.drop(ALONE).notna().all()
         assert filled["rooms"] == round(filled["rooms"])
         assert filled["town"] in ("Bonn", "Köln", "Trier")
@@ -243,7 +247,7 @@ class TestOtherTables:
         other = table.assign(town=table["town"].where(table["town"] != "Bonn", "Ulm"))
         prepared = prepare(table).recipe.apply(other)
         imputer = methods.build("mode").fit(prepare(table).frame)
-        filled = prepared.restore(imputer.transform(prepared.frame))
+        filled = restored(prepared, imputer.transform(prepared.frame))
         assert (filled["town"] == "Ulm").equals(other["town"] == "Ulm")
 
     def test_that_do_not_fit_are_refused(self, everyday):
