@@ -6,12 +6,10 @@ was run), 130 after Ctrl-C.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import os
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +21,13 @@ import datasets
 import methods
 from orchestrator import listing, plugins
 from orchestrator.impute.command import impute
+from orchestrator.refusing import Refusal, refusals
 from orchestrator.scores import GROUPS
 from orchestrator.store import Store, is_url
 from orchestrator.sweep import RequestError, Sweep
 
 RESULTS = Path("results")
 LOG_WIDTH = 120
-
-
-class Refusal(click.ClickException):
-    """A request that cannot be carried out."""
-
-    exit_code = 2
 
 
 class Verbs(click.Group):
@@ -115,7 +108,7 @@ def sweep(ctx: click.Context, source: str, **options: Any) -> None:
     }
     if "," in overrides.get("seeds", ""):
         overrides["seeds"] = [seed for seed in overrides["seeds"].split(",") if seed.strip()]
-    with _refusals():
+    with refusals():
         plugins.load(options["plugins"])
         request = runner.Request(
             sweep=Sweep.load(source, overrides),
@@ -170,7 +163,7 @@ def tune(ctx: click.Context, method: str, **options: Any) -> None:
     from orchestrator.search import Search
 
     rest = {name: options.pop(name) for name in ("plugins", "out", "address", "workers")}
-    with _refusals():
+    with refusals():
         plugins.load(rest["plugins"])
         options["mask_seeds"] = [seed for seed in options["mask_seeds"].split(",") if seed.strip()]
         request = search_runner.SearchRequest(
@@ -191,7 +184,7 @@ def status(directory: str, watch: bool) -> None:
     """How far the sweep in DIR is: done, running, failed by cause, time left. DIR may be a sweep's name."""
     from orchestrator.status import print_status
 
-    with _refusals():
+    with refusals():
         try:
             print_status(_results(directory), _console(), watch=watch)
         except KeyboardInterrupt:
@@ -208,7 +201,7 @@ def explain(trial_key: str, results: str | None) -> None:
     """
     from orchestrator import explain as lamp
 
-    with _refusals():
+    with refusals():
         lamp.explain(lamp.find(trial_key, _folders(results)), _console())
 
 
@@ -221,7 +214,7 @@ def run_trial(trial_key: str, results: str | None, pdb: bool, commit: bool) -> N
     """Run one trial in this process, print its rows and compare them with its record, bit by bit."""
     from orchestrator import explain as lamp
 
-    with _refusals():
+    with refusals():
         found = lamp.find(trial_key, _folders(results))
         sys.exit(lamp.run_alone(found, _console(), debug=pdb, commit=commit))
 
@@ -238,7 +231,7 @@ def check_method(target: str, params: str | None) -> None:
     """
     from orchestrator import check
 
-    with _refusals():
+    with refusals():
         sys.exit(check.check_all(target, params, _console()))
 
 
@@ -256,7 +249,7 @@ def report(directory: str, serve: bool, port: int | None) -> None:
     from orchestrator import runner
     from orchestrator import serve as server
 
-    with _refusals():
+    with refusals():
         if port is not None and not serve:
             raise RequestError("--port tells --serve where to listen: add --serve")
         if not serve:
@@ -279,7 +272,7 @@ def compact(directory: str) -> None:
     """
     from orchestrator import runner
 
-    with _refusals():
+    with refusals():
         runner.compact(directory if is_url(directory) else _results(directory), _console())
 
 
@@ -288,7 +281,7 @@ def compact(directory: str) -> None:
 def fetch(names: tuple[str, ...]) -> None:
     """Download and verify the raw files of datasets (default: all), so that later runs need no network."""
     console = _console()
-    with _refusals():
+    with refusals():
         chosen = [datasets.resolve(name) for name in names] or datasets.names()
     failed = 0
     for name in chosen:
@@ -318,7 +311,7 @@ def list_(what: str, source: str) -> None:
     """
     console = _console()
     if what == "masks":
-        with _refusals():
+        with refusals():
             console.print(listing.masks(Sweep.load(source)))
         return
     if what != "all" and what not in listing.LISTS:
@@ -361,12 +354,3 @@ def _console() -> Console:
     """Standard output; in a log, wide enough for a leaderboard."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=LOG_WIDTH)
-
-
-@contextlib.contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn a request that cannot be carried out into a message and exit status 2."""
-    try:
-        yield
-    except (RequestError, methods.UnknownNameError, datasets.UnknownNameError) as error:
-        raise Refusal(str(error)) from error

@@ -13,17 +13,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-import methods
 from orchestrator.impute.missing import items
+from orchestrator.refusing import refusals
 from orchestrator.sweep import RequestError
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-class Refusal(click.ClickException):
-    """A request that cannot be carried out."""
-
-    exit_code = 2
 
 
 @click.command()
@@ -165,9 +159,8 @@ def _list(text: str | None) -> Sequence[str] | None:
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
     try:
-        yield
-    except (RequestError, methods.UnknownNameError) as error:
-        raise Refusal(str(error)) from error
+        with refusals():
+            yield
     except KeyboardInterrupt:
         Console(stderr=True).print(escape("interrupted: nothing was written"))
         sys.exit(130)
