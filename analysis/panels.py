@@ -185,17 +185,12 @@ def failures(
             head + high * labels.index(row.label),
             row.sum / row.size,
         )
+        here = bad[bad["label"].eq(row.label) & bad[keys].eq(place).all(axis=1)]
         told = [
             f"{row.label}: {row.sum} of {counted(row.size, 'trial')} failed",
             f"{row.dataset}, {mechanism_text(row.mechanism)}, {ratio_text(row.ratio)} missing",
+            *_causes(here),
         ]
-        here = bad[bad["label"].eq(row.label)]
-        for key, value in zip(keys, place, strict=True):
-            here = here[here[key].eq(value)]
-        for status, part in here.groupby("status"):
-            errors = part["error"].dropna()
-            first = cut(str(errors.iloc[0]).strip().partition("\n")[0], 120) if len(errors) else "no message"
-            told.append(f"{len(part)} {STATUSES.get(str(status), str(status))}: {first}")
         trials = [again.key(key) for key in here["trial_key"].head(MOST_TRIALS)] if again else []
         about = About(told, row.label, row.dataset, trials) if share else About([], row.label, row.dataset)
         drawing.box(x + 1, y + 1, wide - 2, high - 2, ALARM if share else LINE, opacity=0.15 + 0.5 * share,
@@ -206,3 +201,13 @@ def failures(
     kinds = ", ".join(STATUSES.get(kind, kind) for kind in sorted(bad["status"].unique()))
     methods = ", ".join(f"{label} {total}" for label, total in totals.items())
     return drawing.svg("Failed trials by method and cell", f"Failed trials ({kinds}): {methods}.")
+
+
+def _causes(failed: pd.DataFrame) -> list[str]:
+    """How many trials ended in each way, and the first message of each."""
+    told = []
+    for status, part in failed.groupby("status"):
+        errors = part["error"].dropna()
+        first = cut(str(errors.iloc[0]).strip().partition("\n")[0], 120) if len(errors) else "no message"
+        told.append(f"{len(part)} {STATUSES.get(str(status), str(status))}: {first}")
+    return told
