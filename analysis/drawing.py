@@ -213,57 +213,6 @@ def key(
     return marks, y + 16
 
 
-def beside(
-    points: Sequence[tuple[float, float]], names: Sequence[str], room: float
-) -> list[tuple[float, float, str]]:
-    """Where to write each point's name: right of it, or left, above or below where that place is taken.
-
-    Parameters
-    ----------
-    points
-        In pixels.
-    names
-        One for each point.
-    room
-        No name may end right of this.
-
-    Returns
-    -------
-    list of (x, y, anchor)
-        As `Drawing.text` takes them.
-    """
-    gap, height = 9.0, 14.0
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in points]  # left, top, right, bottom
-    found = []
-    for (x, y), name in zip(points, names, strict=True):
-        width = LETTER * len(name)
-        ways = [
-            (x + gap, y, "start", x + gap),
-            (x - gap, y, "end", x - gap - width),
-            (x, y - 1.6 * gap, "middle", x - width / 2),
-            (x, y + 1.6 * gap, "middle", x - width / 2),
-            (x + gap, y - 1.4 * gap, "start", x + gap),
-            (x + gap, y + 1.4 * gap, "start", x + gap),
-            (x - gap, y - 1.4 * gap, "end", x - gap - width),
-            (x - gap, y + 1.4 * gap, "end", x - gap - width),
-        ]
-        boxes = [(left, at - height / 2, left + width, at + height / 2) for _, at, _, left in ways]
-        free = (
-            index
-            for index, box in enumerate(boxes)
-            if box[0] > 0 and box[2] < room and not any(_overlap(box, other) for other in taken)
-        )
-        chosen = next(free, 0)
-        taken.append(boxes[chosen])
-        found.append(ways[chosen][:3])
-    return found
-
-
-def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two boxes (left, top, right, bottom) share ground."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 def _short(number: float) -> str:
     """A tenth of a pixel is all that can be seen.
 

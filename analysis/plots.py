@@ -11,8 +11,9 @@ import pandas as pd
 
 from analysis.again import Again
 from analysis.averages import cells
-from analysis.canvas import GREY, LINE, PAPER, QUIET, colours
-from analysis.drawing import LETTER, WIDTH, About, Drawing, Scale, beside
+from analysis.canvas import GREY, INK, LINE, PAPER, QUIET, colours
+from analysis.drawing import LETTER, WIDTH, About, Drawing, Scale
+from analysis.labels import Box, beside
 from analysis.ranking import BASELINE, leaderboard, only_split, relative
 from analysis.records import labelled
 from analysis.schema import CELL, METRICS, Metric, counted, cut, each, find_metric, mechanism_text, ratio_text
@@ -113,7 +114,7 @@ def cost(
     ]  # fmt: skip
     front = points[points[column] <= points[column].cummin()].drop_duplicates(column)
     drawing.line([(x(row.seconds), y(getattr(row, column))) for row in each(front)], QUIET, dashes=True)
-    _methods(drawing, marks, rows, again)
+    _methods(drawing, marks, (64, 0, WIDTH, 380), rows, again)
     told = "; ".join(
         f"{row.label} {duration(row.seconds)}, {getattr(row, column):.2f}" for row in each(points)
     )
@@ -176,7 +177,7 @@ def _two_axes(
          [str(row.label), f"{titles[0]} {row.point:.3f}", f"{titles[1]} {row.shape:.3f}", over])
         for row in each(points)
     ]  # fmt: skip
-    _methods(drawing, marks, rows, again)
+    _methods(drawing, marks, (64, 0, WIDTH, 420), rows, again)
     told = "; ".join(f"{row.label} {row.point:.2f} and {row.shape:.2f}" for row in each(points))
     return drawing.svg(f"{titles[0]} against {titles[1]}", f"{over[0].upper()}{over[1:]}: {told}.")
 
@@ -188,13 +189,18 @@ def _around(values: pd.Series, start: float, end: float) -> Scale:
     return Scale(0.0 if low < high - low else low - room, high + room, start, end)
 
 
-def _methods(drawing: Drawing, marks: list[Any], rows: pd.DataFrame, again: Again | None) -> None:
-    """A named mark for each (label, method, x, y, what to tell)."""
+def _methods(
+    drawing: Drawing, marks: list[Any], within: Box, rows: pd.DataFrame, again: Again | None
+) -> None:
+    """A named mark for each (label, method, x, y, what to tell), the name within a box."""
     styles = colours(sorted(rows["label"].unique()))
     names = [cut(label, 32) for label, *_ in marks]
-    places = beside([(x, y) for _, _, x, y, _ in marks], names, WIDTH)
-    for (label, _, *_), (x, y, anchor), name in zip(marks, places, names, strict=True):
-        drawing.text(x, y, name, "#1b1f24", anchor=anchor, about=About([], method=label))
+    places = beside([(x, y) for _, _, x, y, _ in marks], names, within)
+    for (label, *_), place, name in zip(marks, places, names, strict=True):
+        about = About([], method=label)
+        if place.leader:
+            drawing.line(place.leader, QUIET, 0.6, about=about)
+        drawing.text(place.x, place.y, name, INK, anchor=place.anchor, about=about)
     for label, method, x, y, told in marks:
         colour, marker = styles[label]
         run = again.method_command(method) if again else ""
