@@ -264,6 +264,8 @@ def ranked(stands: Sequence[Stand]) -> list[Stand]:
 
 def without(part: pd.DataFrame, hidden: Mask) -> pd.DataFrame:
     """A copy with the hidden entries missing; its rows are numbered anew."""
+    if (part.dtypes == np.float64).all():
+        return pd.DataFrame(np.where(hidden, np.nan, part.to_numpy()), columns=part.columns)
     columns = []
     for number in range(part.shape[1]):
         values = part.iloc[:, number].array.copy()

@@ -64,7 +64,7 @@ class Columns:
     @classmethod
     def of(cls, frame: pd.DataFrame, holes: Mask) -> Columns:
         """From a table of float and ``category`` columns; `holes` are those that are to be filled."""
-        category = np.array([isinstance(dtype, pd.CategoricalDtype) for dtype in frame.dtypes])
+        category = _categories(frame)
         scale, center = np.ones(frame.shape[1]), np.zeros(frame.shape[1])
         spread = np.zeros(frame.shape[1])
         for number, is_category in enumerate(category):
@@ -115,23 +115,36 @@ class Fold:
     def of(cls, frame: pd.DataFrame, mask: Mask) -> Fold:
         """From the rows at hand and what is hidden of them."""
         row, column = np.nonzero(mask)
-        truth, constant = np.empty(row.size), np.empty(row.size)
-        for number in np.unique(column):
-            values, at = numbers(frame.iloc[:, number]), column == number
+        category, center = _categories(frame), np.full(frame.shape[1], np.nan)
+        truth = np.empty(row.size)
+        order, starts, there = _by_column(column)
+        for number, at in zip(there, np.split(order, starts), strict=True):
+            values = numbers(frame.iloc[:, number])
             left = values[~mask[:, number] & ~np.isnan(values)]
             truth[at] = values[row[at]]
-            if isinstance(frame.dtypes.iloc[number], pd.CategoricalDtype):
-                constant[at] = np.bincount(left.astype(np.int64)).argmax()
+            if category[number]:
+                center[number] = np.bincount(left.astype(np.int64)).argmax()
             else:
-                constant[at] = left.mean()
-        return cls(row, column, truth, constant)
+                center[number] = left.mean()
+        return cls(row, column, truth, center[column])
+
+
+def _categories(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    return np.array([isinstance(dtype, pd.CategoricalDtype) for dtype in frame.dtypes])
+
+
+def _by_column(column: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """An order of entries by column, where to split it, and the columns that there are."""
+    order = np.argsort(column, kind="stable")
+    there, starts = np.unique(column[order], return_index=True)
+    return order, starts[1:], there
 
 
 def pick(filled: pd.DataFrame, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
     """Entries of a table as numbers and category codes, shape of `row`."""
     values = np.empty(row.size)
-    for number in np.unique(column):
-        at = column == number
+    order, starts, there = _by_column(column)
+    for number, at in zip(there, np.split(order, starts), strict=True):
         values[at] = numbers(filled.iloc[:, number])[row[at]]
     return values
 
