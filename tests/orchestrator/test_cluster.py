@@ -323,3 +323,31 @@ class TestPreflight:
     def test_kinds_of_gpu_are_named_as_ray_names_them(self):
         assert ray_name("NVIDIA H100 80GB HBM3") == "H100"
         assert ray_name("Tesla T4") == "T4"
+
+
+@pytest.mark.slow
+def test_on_four_nodes_each_does_what_suits_it_and_one_may_go(tmp_path, plugin, request_file):
+    (tmp_path / "seen").mkdir()
+    where = {"folder": str(tmp_path / "seen")}
+    request = request_file(
+        methods=["on_gpu", "on_cpu"],
+        seeds=16,
+        params={"on_gpu": {**where, "seconds": 0.5}, "on_cpu": {**where, "seconds": 1.0}},
+        gpu_fraction=0.5,
+    )
+    kinds = ({"num_cpus": 1}, {"num_cpus": 1}, {"num_cpus": 2, "num_gpus": 1})
+    with nodes() as cluster:
+        plain, lost, gpu = (cluster.add_node(object_store_memory=MEMORY, **kind) for kind in kinds)
+        process = start(request, tmp_path / "out", "--address", cluster.address, "--plugin", str(plugin))
+        head = cluster.head_node.node_id
+        for node in (plain, lost):
+            wait_for_a_trial_on(node.node_id, tmp_path / "seen", process, after=0.0)
+        cluster.remove_node(lost, allow_graceful=False)
+        text = finish(process)
+        assert process.returncode == 0, text
+    rows = rows_in(tmp_path / "out")
+    assert len(rows) == 32
+    assert {row["status"] for row in rows} == {"ok"}
+    seen = [json.loads(path.read_text()) for path in (tmp_path / "seen").glob("*.json")]
+    assert {entry["node"] for entry in seen if entry["method"] == "on_gpu"} == {gpu.node_id}
+    assert {plain.node_id, head} <= {e["node"] for e in seen if e["method"] == "on_cpu"}
