@@ -101,10 +101,12 @@ def _published_grid(
     rows: pd.DataFrame, title: str, metric: Metric, short: Mapping[str, str], same: bool
 ) -> Grid:
     judged = rows[rows["within"].notna()]
+    both = rows["split"].nunique() > 1
     columns = [
         Column("method", False),
         Column("mechanism", False),
         Column("dataset", False),
+        *([Column("rows", False, "those fitted on, or held out")] if both else []),
         Column("measured"),
         Column("published"),
         Column("difference", explanation="measured minus published"),
@@ -123,6 +125,7 @@ def _published_grid(
             Entry(named, method=str(row.label), dataset=str(row.dataset)),
             Entry(mechanism_text(row.mechanism.partition(":")[0])),
             Entry(short.get(row.dataset, row.dataset)),
+            *([Entry(SPLITS[row.split])] if both else []),
             Entry(metric.text(row.mean), spreads[0], row.mean),
             Entry(metric.text(row.published), spreads[1], row.published),
             Entry(_signed(row.difference * scale, digits), "", abs(row.difference)),

@@ -165,6 +165,16 @@ def test_missdiffs_slides_are_shown_as_orders_of_magnitude():
     assert "neither mechanism nor rate" in row["settings"]
 
 
+def test_rows_of_the_fit_and_rows_held_out_are_told_apart_where_both_stand_beside_one_number():
+    about = {"dataset": "wine_red", "mechanism": "row:missdiff", "protocol": "missdiff", "method": "missdiff"}
+    inside, outside = (record(**about, split=split, rmse=0.06) for split in ("in_sample", "out_of_sample"))
+    (grid,) = published_grids(beside(frame([inside, outside])), {})
+    place = [column.title for column in grid.columns].index("rows")
+    assert [row[place].text for row in grid.rows] == ["in sample", "out of sample"]
+    (grid,) = published_grids(beside(frame([outside])), {})
+    assert "rows" not in [column.title for column in grid.columns]
+
+
 @pytest.mark.parametrize(
     ("table", "method", "dataset", "void"),
     [
