@@ -46,20 +46,19 @@ def beside(points: Sequence[tuple[float, float]], names: Sequence[str], within: 
     found = []
     for point, name in zip(points, names, strict=True):
         width = LETTER * len(name)
-        places = list(_places(point, width))
-        boxes = [_box(place, width) for place in places]
         free = (
-            index
-            for index, box in enumerate(boxes)
+            place
+            for place in _places(point)
+            for box in [_box(place, width)]
             if _inside(box, within) and not any(_overlap(box, other) for other in taken)
         )
-        chosen = next(free, 0)
-        taken.append(boxes[chosen])
-        found.append(places[chosen])
+        chosen = next(free, None) or next(_places(point))
+        taken.append(_box(chosen, width))
+        found.append(chosen)
     return found
 
 
-def _places(point: tuple[float, float], width: float) -> Iterator[Place]:
+def _places(point: tuple[float, float]) -> Iterator[Place]:
     """Places for a name, the better first."""
     x, y = point
     yield Place(x + GAP, y, "start")

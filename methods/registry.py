@@ -148,7 +148,7 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If the file does not exist or defines no imputer with an ``info``.
+        If the file does not exist, cannot be run, or defines no imputer with an ``info``.
     """
     path = Path(path)
     if not path.is_file():
@@ -158,7 +158,10 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"plug-in {path} cannot be run: {type(error).__name__}: {error}") from error
     classes: list[Any] = [
         cls
         for cls in vars(module).values()

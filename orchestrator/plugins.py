@@ -30,10 +30,8 @@ def load(paths: Iterable[str | Path], whose: str = "--plugin") -> None:
     for path in paths:
         try:
             methods.load_plugin(path)
-        except Exception as error:
-            named = type(error).__name__
-            told = str(error) if isinstance(error, ValueError) else f"{path} cannot be run: {named}: {error}"
-            raise RequestError(f"{whose}: {told}") from error
+        except ValueError as error:
+            raise RequestError(f"{whose}: {error}") from error
 
 
 def packed(paths: Iterable[str | Path]) -> dict[str, str]:

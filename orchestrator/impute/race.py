@@ -264,11 +264,4 @@ def ranked(stands: Sequence[Stand]) -> list[Stand]:
 
 def without(part: pd.DataFrame, hidden: Mask) -> pd.DataFrame:
     """A copy with the hidden entries missing; its rows are numbered anew."""
-    if (part.dtypes == np.float64).all():
-        return pd.DataFrame(np.where(hidden, np.nan, part.to_numpy()), columns=part.columns)
-    columns = []
-    for number in range(part.shape[1]):
-        values = part.iloc[:, number].array.copy()
-        values[hidden[:, number]] = np.nan
-        columns.append(pd.Series(values, name=part.columns[number]))
-    return pd.concat(columns, axis=1)
+    return part.mask(hidden).reset_index(drop=True)

@@ -7,7 +7,7 @@ for every candidate, says how far a comparison can be trusted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,8 +117,7 @@ class Fold:
         row, column = np.nonzero(mask)
         category, center = _categories(frame), np.full(frame.shape[1], np.nan)
         truth = np.empty(row.size)
-        order, starts, there = _by_column(column)
-        for number, at in zip(there, np.split(order, starts), strict=True):
+        for number, at in _grouped(column):
             values = numbers(frame.iloc[:, number])
             left = values[~mask[:, number] & ~np.isnan(values)]
             truth[at] = values[row[at]]
@@ -133,18 +132,17 @@ def _categories(frame: pd.DataFrame) -> NDArray[np.bool_]:
     return np.array([isinstance(dtype, pd.CategoricalDtype) for dtype in frame.dtypes])
 
 
-def _by_column(column: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """An order of entries by column, where to split it, and the columns that there are."""
+def _grouped(column: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each column that there is, and the places of its entries."""
     order = np.argsort(column, kind="stable")
     there, starts = np.unique(column[order], return_index=True)
-    return order, starts[1:], there
+    return zip(there.tolist(), np.split(order, starts[1:]), strict=True)
 
 
 def pick(filled: pd.DataFrame, row: NDArray[np.intp], column: NDArray[np.intp]) -> Floats:
     """Entries of a table as numbers and category codes, shape of `row`."""
     values = np.empty(row.size)
-    order, starts, there = _by_column(column)
-    for number, at in zip(there, np.split(order, starts), strict=True):
+    for number, at in _grouped(column):
         values[at] = numbers(filled.iloc[:, number])[row[at]]
     return values
 

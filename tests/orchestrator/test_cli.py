@@ -136,6 +136,7 @@ class TestASweep:
                 "plug-in 'mine.py' defines no class with `info = MethodInfo(...)` in its body",
             ),
             ("import nothing_like_this", "mine.py cannot be run: ModuleNotFoundError: No module named"),
+            ("raise ValueError('not today')", "mine.py cannot be run: ValueError: not today"),
             ("class Mine(", "mine.py cannot be run: SyntaxError: '(' was never closed"),
         ],
     )
