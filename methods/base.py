@@ -53,6 +53,7 @@ class Imputer(TransformerMixin, BaseEstimator):
     random_state: int | None
 
     category_code: ClassVar[CategoryCode] = "onehot"
+    """"joint" where distances or a loss over entries decide: each column of the table then counts alike."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from the observed entries of `X`.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from methods import ddpm
 from methods.csdi_net import ConditionalNet
+from methods.training import Codes
 
 TargetRatio = float | Literal["uniform"] | tuple[float, float]
 """Share of the observed entries of a row: fixed, from U(0, 1), or from U(low, high)."""
@@ -55,8 +56,10 @@ def draw_share(n_rows: int, target_ratio: TargetRatio, empty: float, generator: 
     return torch.where(whole < empty, 1.0, low + (high - low) * share)
 
 
-def choose_targets(observed: Tensor, share: Tensor, generator: torch.Generator) -> Tensor:
+def choose_targets(observed: Tensor, share: Tensor, codes: Codes, generator: torch.Generator) -> Tensor:
     """Random observed entries: round(share · n_observed) of each row, and one at least where there is one.
+
+    An entry is one of the table: of a category, the whole code is chosen or none of it.
 
     Parameters
     ----------
@@ -64,17 +67,20 @@ def choose_targets(observed: Tensor, share: Tensor, generator: torch.Generator) 
         bool, (n_rows, n_columns).
     share
         (n_rows, 1).
+    codes
+        Of the columns.
 
     Returns
     -------
     Tensor
         bool, (n_rows, n_columns).
     """
-    noise = torch.rand(observed.shape, generator=generator, device=observed.device)
+    whole = codes.gather(observed)
+    noise = torch.rand(whole.shape, generator=generator, device=whole.device)
     # the observed entries come first, in random order
-    rank = noise.masked_fill(~observed, 2.0).argsort(dim=1).argsort(dim=1)
-    n_targets = (share * observed.sum(1, keepdim=True)).round().clamp_min(1)
-    return observed & (rank < n_targets)
+    rank = noise.masked_fill(~whole, 2.0).argsort(dim=1).argsort(dim=1)
+    n_targets = (share * whole.sum(1, keepdim=True)).round().clamp_min(1)
+    return codes.spread(whole & (rank < n_targets))
 
 
 def loss(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,10 +9,11 @@ from typing import Literal
 from methods.csdi_loss import TargetRatio
 from methods.diffusion import Aggregate
 from methods.encoding import CategoryCode
+from methods.training import half_cosine
 
 DECAYS: Mapping[str, Callable[[float], float]] = {
     "steps": lambda done: 0.1 ** sum(done >= milestone for milestone in (0.25, 0.5, 0.75, 0.9)),
-    "cosine": lambda done: 0.5 + 0.5 * math.cos(math.pi * done),
+    "cosine": half_cosine,
     "constant": lambda done: 1.0,
 }
 """Factor on the learning rate when so much of all epochs is done; "steps" is the authors'."""

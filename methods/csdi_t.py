@@ -66,7 +66,7 @@ from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer
 from methods.encoding import TableEncoder
 from methods.presets import chosen
 from methods.registry import MethodInfo
-from methods.training import CHECK_EVERY, Rows, Schedule, train
+from methods.training import CHECK_EVERY, Codes, Rows, Schedule, train
 
 
 class TabCSDI(DiffusionImputer):
@@ -146,6 +146,7 @@ class TabCSDI(DiffusionImputer):
         reference="Zheng and Charoenphakdee, Diffusion models for missing value imputation in tabular data",
         inductive=True,
         stochastic=True,
+        version=2,
         generative=True,
         accelerated=True,
         aliases=("tabcsdi", "csdi"),
@@ -272,6 +273,7 @@ class TabCSDI(DiffusionImputer):
         settings = self.settings()
         generator = self._generator(rng)
         held_out = self._hold_out(X, settings.validation, rng)
+        codes = Codes(self.encoder_.owners, generator.device)
         net = self.net_ = self._network(X.shape[1])
         self.signal_ = ddpm.signal(settings.schedule, settings.n_diffusion)
         self.low_, self.high_ = self._range(X)
@@ -289,7 +291,7 @@ class TabCSDI(DiffusionImputer):
         def step(weights: Tensor, rows: Rows) -> Tensor:
             seen = observed[rows]
             share = draw_share(len(seen), settings.target_ratio, settings.empty, generator)
-            target = choose_targets(seen, share, generator)
+            target = choose_targets(seen, share, codes, generator)
             return error(weights, x[rows], seen & ~target, target, generator)
 
         def judge(weights: Tensor) -> Tensor:

@@ -32,11 +32,11 @@ def torch_device(name: str) -> torch.device:
     return device
 
 
-def sampling_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The precision of a network that is only evaluated.
+def network_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The precision of a network's products.
 
     "auto" is bfloat16 where the device multiplies in it (CUDA from compute capability 8.0, CPUs with AVX-512
-    BF16 or AMX, on which it is two to three times faster) and float32 elsewhere.
+    BF16 or AMX, on which wide networks are two to six times faster) and float32 elsewhere.
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]

@@ -74,6 +74,7 @@ class DiffMean(MeanFilled):
         reference="Ouyang et al., MissDiff, 2023 (its baseline); Ho et al., DDPM, NeurIPS 2020",
         inductive=True,
         stochastic=False,
+        version=2,
         generative=True,
         accelerated=True,
         search_space={

@@ -53,13 +53,14 @@ from torch import Tensor
 from methods import edm
 from methods.base import Matrix
 from methods.checks import check_choice, check_integer, check_number
-from methods.device import sampling_dtype, torch_device
+from methods.device import network_dtype, torch_device
 from methods.diffusion import Aggregate, DiffusionImputer
+from methods.em import EM
 from methods.encoding import CategoryCode, TableEncoder
 from methods.networks import NoiseLevelNet
 from methods.presets import chosen
 from methods.registry import MethodInfo
-from methods.training import HeldOut, Rows, Schedule, train_on_entries
+from methods.training import HeldOut, Rows, Schedule, half_cosine, train_on_entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,9 @@ class Settings:
     validation: float
     batch_size: int
     lr: float
+    start: Literal["mean", "em"] = "mean"
+    anneal: bool = False
+    min_steps: int = 1
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     lr_patience: int | None = None
     """Epochs without a better loss after which the learning rate falls by a tenth; None: it never does."""
@@ -127,15 +131,21 @@ PRESETS: Mapping[str, Settings] = {
         clip=True,
         hidden=128,
         warm_start=True,
-        categories="onehot",
-        epochs=300,
+        categories="bits",
+        epochs=150,
         patience=100,
         validation=0.1,
-        batch_size=256,
-        lr=1e-3,
+        batch_size=512,
+        lr=4e-3,
+        start="em",
+        anneal=True,
+        min_steps=500,
         precision="auto",
     ),
 }
+
+START_ITERATIONS, START_WIDTH = 20, 1000
+"""Iterations of the Gaussian that the holes start from, and most encoded columns that it is fitted to."""
 
 GENERATION = edm.Sampler(n_steps=50, n_repeats=1, solver="heun")
 """Of whole rows, whatever the settings: there is nothing that repeats could bring to agree."""
@@ -166,20 +176,27 @@ class DiffPuter(DiffusionImputer):
         Keep the denoiser's estimates in the range of the observed entries of their column.
     hidden : int, optional
         Width H of the network.
+    start : {"mean", "em"}, optional
+        What the holes hold in the first round: the observed means, or the estimates of one Gaussian
+        (:mod:`methods.em`); the means too where there are more than :data:`START_WIDTH` encoded columns.
     warm_start : bool, optional
         Each round's network starts from that of the round before; else from fresh weights.
     categories : {"onehot", "bits"}, optional
         Code of columns with three or more categories.
     epochs, patience : int, optional
         Most epochs of a round, and after how many without a better loss it stops.
+    min_steps : int, optional
+        Least steps of a round: small tables have more epochs.
+    anneal : bool, optional
+        Lower the learning rate to zero in each round, along a cosine.
     validation : float, optional
         Share of the observed entries, in [0, 0.5], that are held out to judge the training; 0: its own loss
         judges it.
     batch_size, lr : int, float, optional
         Rows of a step, and learning rate of Adam.
     precision : {"float32", "bfloat16", "auto"}, optional
-        Of the network when it samples; it is always trained in float32. See
-        :func:`methods.device.sampling_dtype`.
+        Of the network's products; weights, optimiser and all else are float32. See
+        :func:`methods.device.network_dtype`.
     device : str
         "auto", "cpu", "cuda", "cuda:1", ...
     random_state : int, optional
@@ -208,7 +225,7 @@ class DiffPuter(DiffusionImputer):
         stochastic=True,
         generative=True,
         accelerated=True,
-        version=2,
+        version=3,
         search_space={
             "n_rounds": [1, 2, 3, 4, 5, 6],
             "n_samples": [5, 10, 20, 50],
@@ -234,10 +251,13 @@ class DiffPuter(DiffusionImputer):
         solver: str | None = None,
         clip: bool | None = None,
         hidden: int | None = None,
+        start: str | None = None,
         warm_start: bool | None = None,
         categories: str | None = None,
         epochs: int | None = None,
         patience: int | None = None,
+        min_steps: int | None = None,
+        anneal: bool | None = None,
         validation: float | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
@@ -254,10 +274,13 @@ class DiffPuter(DiffusionImputer):
         self.solver = solver
         self.clip = clip
         self.hidden = hidden
+        self.start = start
         self.warm_start = warm_start
         self.categories = categories
         self.epochs = epochs
         self.patience = patience
+        self.min_steps = min_steps
+        self.anneal = anneal
         self.validation = validation
         self.batch_size = batch_size
         self.lr = lr
@@ -280,6 +303,7 @@ class DiffPuter(DiffusionImputer):
             "hidden",
             "epochs",
             "patience",
+            "min_steps",
             "batch_size",
         ):
             check_integer(name, getattr(settings, name), low=1)
@@ -287,7 +311,8 @@ class DiffPuter(DiffusionImputer):
         check_number("sigma_max", settings.sigma_max, low=1)
         check_number("validation", settings.validation, low=0, high=0.5)
         check_choice("solver", settings.solver, ("sde", "heun"))
-        for name in ("clip", "warm_start"):
+        check_choice("start", settings.start, ("mean", "em"))
+        for name in ("clip", "warm_start", "anneal"):
             check_choice(name, getattr(settings, name), (True, False))
         check_choice("categories", settings.categories, ("onehot", "bits"))
         check_choice("precision", settings.precision, ("auto", "float32", "bfloat16"))
@@ -309,7 +334,7 @@ class DiffPuter(DiffusionImputer):
         self.losses_: list[float] = []
         self.epochs_: list[int] = []
         self.low_, self.high_ = self._range(X)
-        filled = np.nan_to_num(X, nan=0.0)
+        filled = self._first_guess(X, rng)
         self._maximise(filled, self.net_.layers.draw(generator), held_out, generator)
         # without holes, every further round would see the same table
         for _ in range(settings.n_rounds - 1 if np.isnan(X).any() else 0):
@@ -317,22 +342,30 @@ class DiffPuter(DiffusionImputer):
             start = self.weights_ if settings.warm_start else self.net_.layers.draw(generator)
             self._maximise(filled, start, held_out, generator)
 
+    def _first_guess(self, X: Matrix, rng: np.random.Generator) -> Matrix:
+        if self.settings().start == "em" and X.shape[1] <= START_WIDTH:
+            return EM(max_iter=START_ITERATIONS)._fit_impute(X, rng)
+        return np.nan_to_num(X, nan=0.0)
+
     def _maximise(
         self, filled: Matrix, start: Tensor, held_out: HeldOut | None, generator: torch.Generator
     ) -> None:
         """The M step: train on the filled table."""
         settings, net = self.settings(), self.net_
         x = edm.SIGMA_DATA * torch.as_tensor(filled, dtype=torch.float32, device=generator.device)
+        dtype = network_dtype(settings.precision, x.device)
+        n_batches = -(-len(x) // settings.batch_size)
 
         def loss(weights: Tensor, rows: Rows, counts: Tensor | None, generator: torch.Generator) -> Tensor:
-            return edm.loss(net, weights, x[rows], counts, generator)
+            return edm.loss(net, weights, x[rows], counts, generator, dtype)
 
         schedule = Schedule(
-            epochs=settings.epochs,
+            epochs=max(settings.epochs, -(-settings.min_steps // n_batches)),
             batch_size=settings.batch_size,
             lr=settings.lr,
             patience=settings.patience,
             lr_patience=settings.lr_patience,
+            lr_curve=half_cosine if settings.anneal else None,
         )
         counts = None if held_out is None else held_out.others
         trained = train_on_entries(start, loss, len(x), schedule, generator, counts=counts, held_out=held_out)
@@ -353,6 +386,6 @@ class DiffPuter(DiffusionImputer):
     ) -> Tensor:
         settings = self.settings()
         bounds = (edm.SIGMA_DATA * self.low_, edm.SIGMA_DATA * self.high_) if settings.clip else None
-        weights = self.weights_.to(sampling_dtype(settings.precision, known.device))
+        weights = self.weights_.to(network_dtype(settings.precision, known.device))
         denoise = edm.denoiser(self.net_, weights, bounds)
         return sampler(denoise, edm.SIGMA_DATA * known, missing, generator) / edm.SIGMA_DATA

@@ -12,10 +12,13 @@ from torch import Tensor
 
 from methods.base import ImputationError, Imputer, Matrix
 from methods.device import activation_budget, torch_device, torch_generator
-from methods.training import HeldOut, hold_out
+from methods.training import Codes, HeldOut, hold_out
 
 Draw = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 Aggregate = Literal["mean", "median"]
+
+MIN_STACKED = 1024
+"""Rows times samples of the smallest chunk: with fewer, the products of a wide network are slow."""
 
 AGGREGATES: dict[Aggregate, Callable[[Tensor], Tensor]] = {
     "mean": lambda draws: draws.mean(0),
@@ -80,8 +83,8 @@ class DiffusionImputer(Imputer):
     ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """(numbers of rows with holes, their draws (n_samples, n_rows, n_encoded)), chunk by chunk."""
         incomplete = np.flatnonzero(np.isnan(X).any(axis=1))
-        budget = activation_budget(generator.device)
-        n_chunk = max(budget // (self._plan()[2] * n_samples), 1)
+        n_stacked = max(activation_budget(generator.device) // self._plan()[2], MIN_STACKED)
+        n_chunk = max(n_stacked // n_samples, 1)
         for start in range(0, len(incomplete), n_chunk):
             rows = incomplete[start : start + n_chunk]
             chunk = torch.as_tensor(X[rows], dtype=torch.float32, device=generator.device)
@@ -94,7 +97,8 @@ class DiffusionImputer(Imputer):
     def _hold_out(self, X: Matrix, ratio: float, rng: np.random.Generator) -> HeldOut | None:
         """Observed entries to judge a training by, with a seed apart from all others."""
         generator = self._generator(rng)
-        return hold_out(torch.as_tensor(~np.isnan(X), device=generator.device), ratio, generator)
+        observed = torch.as_tensor(~np.isnan(X), device=generator.device)
+        return hold_out(observed, ratio, Codes(self.encoder_.owners, generator.device), generator)
 
     def _range(self, X: Matrix) -> tuple[Tensor, Tensor]:
         """Least and greatest observed entry of each column, on the device, both (n_encoded,)."""

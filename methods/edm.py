@@ -8,6 +8,7 @@ Lugmayr et al. 2022), so that the others are drawn in their company.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -37,7 +38,12 @@ Denoise = Callable[[Tensor, float], Tensor]
 
 
 def loss(
-    net: NoiseLevelNet, weights: Tensor, x: Tensor, counts: Tensor | None, generator: torch.Generator
+    net: NoiseLevelNet,
+    weights: Tensor,
+    x: Tensor,
+    counts: Tensor | None,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor:
     """The weighted denoising loss, mean of λ(σ) (D(x + σε; σ) - x)² over entries.
 
@@ -63,7 +69,8 @@ def loss(
     noisy = torch.addcmul(x, sigma, noise)
     c_skip, c_out, c_in, c_noise = preconditioning(sigma)
     target = (x - c_skip * noisy) / c_out
-    squares = (net(weights, c_in * noisy, c_noise) - target).square()
+    estimate = net(weights.to(dtype), (c_in * noisy).to(dtype), c_noise)
+    squares = (estimate - target).square()
     return mean_over(squares, counts)
 
 
@@ -81,9 +88,14 @@ def denoiser(net: NoiseLevelNet, weights: Tensor, bounds: tuple[Tensor, Tensor] 
     misses is scaled by c_out, which is never above the noise that is left.
     """
 
+    @functools.cache
+    def at(sigma: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        c_skip, c_out, c_in, c_noise = preconditioning(torch.full((1, 1), sigma, device=weights.device))
+        return c_skip, c_out, c_in, net.embed(weights, c_noise)
+
     def denoise(x: Tensor, sigma: float) -> Tensor:
-        c_skip, c_out, c_in, c_noise = preconditioning(x.new_full((1, 1), sigma))
-        correction = net(weights, (c_in * x).to(weights.dtype), c_noise).to(x.dtype)
+        c_skip, c_out, c_in, embedded = at(sigma)
+        correction = net.after(embedded, weights, (c_in * x).to(weights.dtype)).to(x.dtype)
         estimate = torch.addcmul(c_skip * x, c_out, correction)
         return estimate if bounds is None else estimate.clamp(*bounds)
 
@@ -144,36 +156,38 @@ class Sampler:
             The shape of `known`, whose observed entries it holds.
         """
 
-        def normal() -> Tensor:
-            return torch.randn(known.shape, generator=generator, device=known.device)
-
-        solve = {"sde": self._euler_maruyama, "heun": self._heun}[self.solver]
+        entry = self._entry
         levels = self.levels()
-        x = levels[0] * normal()
+        x = entry(levels[0]) * torch.randn(known.shape, generator=generator, device=known.device)
         for t, s in itertools.pairwise(levels):
+            step = self._euler_maruyama if self.solver == "sde" else self._heun
             n_repeats = self.n_repeats if s > 0 else 1
             for repeat in range(n_repeats):
-                unknown = solve(denoise, x, t, s, normal)
-                around = known + s * normal() if s > 0 else known
-                x = torch.where(missing, unknown, around)
-                if repeat < n_repeats - 1:
-                    x += math.sqrt(t**2 - s**2) * normal()
+                unknown, spread = step(denoise, x, t, s)
+                x = torch.where(missing, unknown, known)
+                # all noise up to where the next pass begins, in one draw
+                begin = entry(t if repeat < n_repeats - 1 else s)
+                if begin:
+                    raised = math.sqrt(spread**2 + begin**2 - s**2)
+                    noise = torch.randn(known.shape, generator=generator, device=known.device)
+                    x.addcmul_(noise, torch.where(missing, raised, begin))
         return x
 
-    def _euler_maruyama(
-        self, denoise: Denoise, x: Tensor, t: float, s: float, normal: Callable[[], Tensor]
-    ) -> Tensor:
-        """dx = -2 σ ∇ log p dσ + √(2σ) dω, whose noise over a step has the variance t² - s²."""
-        x = x - (1 - (s / t) ** 2) * (x - denoise(x, t))
-        return x + math.sqrt(t**2 - s**2) * normal() if s > 0 else x
+    def _entry(self, t: float) -> float:
+        """The noise that a row has when a pass of the level t begins."""
+        churn = min(S_CHURN / self.n_steps, math.sqrt(2) - 1) if self.solver == "heun" else 0.0
+        return t * (1 + churn)
 
-    def _heun(self, denoise: Denoise, x: Tensor, t: float, s: float, normal: Callable[[], Tensor]) -> Tensor:
-        gamma = min(S_CHURN / self.n_steps, math.sqrt(2) - 1)
-        t_hat = t * (1 + gamma)
-        x_hat = x + math.sqrt(t_hat**2 - t**2) * normal()
-        slope = (x_hat - denoise(x_hat, t_hat)) / t_hat
-        ahead = x_hat + (s - t_hat) * slope
-        if s == 0:
-            return ahead
-        corrected = (ahead - denoise(ahead, s)) / s
-        return x_hat + (s - t_hat) * (slope + corrected) / 2
+    def _euler_maruyama(self, denoise: Denoise, x: Tensor, t: float, s: float) -> tuple[Tensor, float]:
+        """dx = -2 σ ∇ log p dσ + √(2σ) dω: where a step goes, and the noise √(t² - s²) that it adds."""
+        ahead = torch.lerp(denoise(x, t), x, (s / t) ** 2)
+        return ahead, math.sqrt(t**2 - s**2) if s > 0 else 0.0
+
+    def _heun(self, denoise: Denoise, x: Tensor, t: float, s: float) -> tuple[Tensor, float]:
+        t = self._entry(t)
+        slope = (x - denoise(x, t)) / t
+        ahead = x + (s - t) * slope
+        if s > 0:
+            corrected = (ahead - denoise(ahead, s)) / s
+            ahead = x + (s - t) * (slope + corrected) / 2
+        return ahead, 0.0

@@ -68,6 +68,7 @@ class EM(Imputer):
         Whether `tol` was reached within `max_iter`.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="em",
         title="EM",
@@ -75,6 +76,7 @@ class EM(Imputer):
         reference="Dempster, Laird and Rubin, Maximum likelihood from incomplete data via EM, 1977",
         inductive=True,
         stochastic=True,
+        version=2,
         search_space={"ridge": ("log", 1e-4, 1.0)},
     )
 

@@ -2,7 +2,9 @@
 
 Numeric columns are standardised with the mean and standard deviation of their *observed* entries. A
 categorical column becomes one 0/1 column if it has two categories, else one-hot or analog bits (Chen, Zhang,
-Hinton 2023, "Analog Bits"), standardised likewise; decoding takes the category whose code is nearest.
+Hinton 2023, "Analog Bits"); decoding takes the category whose code is nearest. One-hot and bits have variance
+1 in each code, so that a column of 40 categories weighs as much as 40 numeric ones, most of it in the rare
+categories; "joint" is one-hot with variance 1 in all codes together, and the column weighs as much as one.
 Columns with fewer than two distinct observed values carry nothing to learn from: they stay out of the matrix
 and their holes get that one value (or, with nothing observed at all, :data:`CONSTANTS`).
 """
@@ -12,14 +14,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Kind = Literal["numeric", "categorical"]
-CategoryCode = Literal["onehot", "bits"]
+CategoryCode = Literal["onehot", "joint", "bits"]
 
 CONSTANTS: dict[str, Any] = {"numeric": 0, "boolean": False, "text": "missing"}
 """What fills a column in which nothing is observed (a ``category`` column gets its first category)."""
@@ -54,15 +56,15 @@ class TableEncoder:
 
     Parameters
     ----------
-    categories : {"onehot", "bits"}
+    categories : {"onehot", "joint", "bits"}
         The code of a column with three or more categories.
     standardize : bool
         False leaves numeric columns in their own units (for a table that was standardised before).
     """
 
     def __init__(self, *, categories: CategoryCode = "onehot", standardize: bool = True):
-        if categories not in ("onehot", "bits"):
-            raise ValueError(f"{categories=} is neither 'onehot' nor 'bits'")
+        if categories not in get_args(CategoryCode):
+            raise ValueError(f"{categories=} is none of {', '.join(map(repr, get_args(CategoryCode)))}")
         self.categories = categories
         self.standardize = standardize
         self.columns: tuple[Column, ...] = ()
@@ -71,6 +73,12 @@ class TableEncoder:
     def width(self) -> int:
         """Number of matrix columns."""
         return max((column.slice.stop for column in self.columns), default=0)
+
+    @property
+    def owners(self) -> NDArray[np.intp]:
+        """For each matrix column, which of the encoded table columns it is part of: 0, 1, ...; (width,)."""
+        widths = [column.slice.stop - column.slice.start for column in self.columns if column.encoded]
+        return np.repeat(np.arange(len(widths)), widths)
 
     def fit(self, frame: pd.DataFrame) -> TableEncoder:
         """Learn the columns from the observed entries of `frame`.
@@ -146,6 +154,8 @@ class TableEncoder:
             return Column(name, kind, categories, codebook, _ZERO, _ONE, observed.iloc[0], none)
         with np.errstate(over="ignore", invalid="ignore"):
             center, scale = raw.mean(axis=0), raw.std(axis=0)
+            if kind == "categorical" and self.categories == "joint":
+                scale = np.full_like(scale, np.linalg.norm(scale))
         if not (np.isfinite(center).all() and np.isfinite(scale).all()):
             largest = np.abs(raw).max()
             raise ValueError(
@@ -294,7 +304,7 @@ def _observed_categories(observed: pd.Series) -> tuple[Any, ...]:
 def _codebook(n_categories: int, code: CategoryCode) -> NDArray[np.float64]:
     if n_categories <= 2:
         return np.arange(n_categories, dtype=np.float64)[:, None]
-    if code == "onehot":
+    if code != "bits":
         return np.eye(n_categories)
     n_bits = int(n_categories - 1).bit_length()
     return ((np.arange(n_categories)[:, None] >> np.arange(n_bits)) & 1).astype(np.float64)

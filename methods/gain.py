@@ -65,7 +65,7 @@ from methods.networks import Dense, linear
 from methods.optim import Adam
 from methods.presets import chosen
 from methods.registry import MethodInfo
-from methods.training import Rows, batches, hold_out
+from methods.training import Codes, Rows, batches, hold_out
 
 NOISE = 0.01
 """z ~ U(0, NOISE) stands in the holes of what G is shown."""
@@ -156,6 +156,7 @@ class GAIN(Imputer):
         Mean squared error at held-out entries, in the networks' units (NaN if none are), and the steps made.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="gain",
         title="GAIN",
@@ -163,6 +164,7 @@ class GAIN(Imputer):
         reference="Yoon et al., GAIN: Missing Data Imputation using Generative Adversarial Nets, 2018",
         inductive=True,
         stochastic=True,
+        version=2,
         accelerated=True,
         search_space={
             "n_steps": [1000, 5000, 10000],
@@ -240,13 +242,14 @@ class GAIN(Imputer):
         judged = self._torch_generator(rng)
         generator = self._torch_generator(rng)
         x, observed = self._enter(X)
-        held_out = hold_out(observed.bool(), settings.validation, judged)
+        codes = Codes(self.encoder_.owners, x.device)
+        held_out = hold_out(observed.bool(), settings.validation, codes, judged)
         shown = observed if held_out is None else held_out.others * observed
 
         best = start = self.net_.draw(generator)
         least = torch.tensor(torch.inf)
         best_step = step = 0
-        for step, weights, loss in self._steps(x, shown, start, generator):
+        for step, weights, loss in self._steps(x, shown, codes, start, generator):
             if not torch.isfinite(loss):
                 raise ImputationError(
                     f"gain diverged by step {step}: a loss is {float(loss)}; lower lr={settings.lr}"
@@ -267,7 +270,7 @@ class GAIN(Imputer):
         self.loss_ = float("nan") if held_out is None else float(least)
 
     def _steps(
-        self, x: Tensor, shown: Tensor, start: Tensor, generator: torch.Generator
+        self, x: Tensor, shown: Tensor, codes: Codes, start: Tensor, generator: torch.Generator
     ) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Train G and D; at every look (steps made, weights of G, sum of the losses since the last look)."""
         settings = self.settings()
@@ -280,8 +283,8 @@ class GAIN(Imputer):
                 epoch = batches(len(x), settings.batch_size, generator)
             rows = epoch.pop()
             m = shown[rows]
-            seen = m * chances(m, 1 - settings.conceal, generator) if settings.conceal else m
-            hint = m * chances(m, settings.hint_rate, generator)
+            seen = m * chances(len(m), 1 - settings.conceal, codes, generator) if settings.conceal else m
+            hint = m * chances(len(m), settings.hint_rate, codes, generator)
             with torch.enable_grad():
                 leaf = weights.detach().requires_grad_()
                 guess = self._generate_entries(leaf, x[rows], seen, generator)
@@ -346,9 +349,9 @@ class GAIN(Imputer):
         return 40.0 * n_rows * n_encoded
 
 
-def chances(like: Tensor, probability: float, generator: torch.Generator) -> Tensor:
-    """1 with the given probability, else 0, in the shape of `like`."""
-    return (torch.rand(like.shape, generator=generator, device=like.device) < probability).float()
+def chances(n_rows: int, probability: float, codes: Codes, generator: torch.Generator) -> Tensor:
+    """1 with the given probability, else 0, alike within a code; (n_rows, n_encoded)."""
+    return (codes.lots(n_rows, generator) < probability).float()
 
 
 def discriminator_loss(logits: Tensor, m: Tensor) -> Tensor:

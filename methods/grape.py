@@ -56,7 +56,7 @@ from methods.checks import check_choice, check_integer, check_number
 from methods.device import torch_device, torch_generator
 from methods.presets import chosen
 from methods.registry import MethodInfo
-from methods.training import Rows, Schedule, hold_out, train
+from methods.training import Codes, Rows, Schedule, hold_out, train
 
 Targets = Literal["all", "dropped"]
 
@@ -167,6 +167,7 @@ class Grape(Imputer):
         Passes made.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="grape",
         title="GRAPE",
@@ -174,6 +175,7 @@ class Grape(Imputer):
         reference="You et al., Handling Missing Data with Graph Representation Learning, NeurIPS 2020",
         inductive=True,
         stochastic=False,
+        version=2,
         accelerated=True,
         search_space={
             "n_layers": [2, 3],
@@ -255,7 +257,8 @@ class Grape(Imputer):
         device = torch_device(self.device)
         generator, apart = (torch_generator(int(rng.integers(2**63)), device) for _ in range(2))
         values, observed = self._tensors(X)
-        held_out = hold_out(observed, settings.validation, apart)
+        self.codes_ = Codes(self.encoder_.owners, device)
+        held_out = hold_out(observed, settings.validation, self.codes_, apart)
         visible = observed if held_out is None else observed & held_out.others
         self.net_ = self._build(X.shape[1], settings)
 
@@ -341,8 +344,7 @@ class Grape(Imputer):
 
     def _keep(self, edges: Tensor, rows: Rows, generator: torch.Generator) -> Tensor:
         """Which of the rows' edges a step of training keeps."""
-        draws = torch.rand(edges.shape, generator=generator, device=edges.device)
-        return edges & (draws < self.settings().known)
+        return edges & (self.codes_.lots(len(edges), generator) < self.settings().known)
 
     def _join(self, weights: Tensor, states: Tensor, rows: Rows, generator: torch.Generator | None) -> Tensor:
         """The states (n_rows, hidden) that values are decoded from; random with a generator, in training."""

@@ -162,6 +162,7 @@ class MCFlow(Imputer):
         Mean negative log-likelihood in the last epoch of each flow.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="mcflow",
         title="MCFlow",
@@ -169,6 +170,7 @@ class MCFlow(Imputer):
         reference="Richardson et al., MCFlow: Monte Carlo Flow Models for Data Imputation, CVPR 2020",
         inductive=True,
         stochastic=False,
+        version=2,
         accelerated=True,
         search_space={
             "lr": ("log", 1e-4, 5e-3),

@@ -145,6 +145,7 @@ class MIRACLE(Imputer):
         Where it was computed.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="miracle",
         title="MIRACLE",
@@ -152,6 +153,7 @@ class MIRACLE(Imputer):
         reference="Kyono et al., MIRACLE: Causally-Aware Imputation via Learning Missing Data Mechanisms",
         inductive=False,
         stochastic=False,
+        version=2,
         accelerated=True,
         search_space={
             "lr": ("log", 1e-4, 1e-3),

@@ -104,6 +104,7 @@ class MissDiff(DiffusionImputer):
         reference="Ouyang et al., MissDiff: Training Diffusion Models on Tabular Data with Missing Values",
         inductive=True,
         stochastic=True,
+        version=2,
         generative=True,
         accelerated=True,
         search_space={

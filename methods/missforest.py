@@ -117,6 +117,7 @@ class MissForest(Imputer):
         reference="Stekhoven and Bühlmann, MissForest, Bioinformatics 2012",
         inductive=True,
         stochastic=False,
+        version=2,
         search_space={
             "n_estimators": [2, 4, 10],
             "max_iter": [6, 12, 24],
@@ -170,6 +171,8 @@ class MissForest(Imputer):
         n_holes = {column.name: int(np.isnan(X[:, column.slice.start]).sum()) for column in columns}
         incomplete = sorted((c for c in columns if n_holes[c.name]), key=lambda c: n_holes[c.name])
         self.first_guess_ = SoftImpute() if self.start == "softimpute" else None
+        if self.first_guess_ is not None:
+            self.first_guess_.encoder_ = self.encoder_
         guess = np.where(
             np.isnan(X), 0 if self.first_guess_ is None else self.first_guess_._fit_impute(X, rng), X
         )

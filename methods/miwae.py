@@ -50,7 +50,7 @@ from methods.checks import check_choice, check_integer, check_number
 from methods.device import activation_budget, torch_device, torch_generator
 from methods.presets import chosen
 from methods.registry import MethodInfo
-from methods.training import CHECK_EVERY, HeldOut, Rows, Schedule, hold_out, train
+from methods.training import CHECK_EVERY, Codes, HeldOut, Rows, Schedule, hold_out, train
 from methods.vae import Autoencoder, Likelihood, Parameters
 
 N_JUDGE = 20
@@ -142,6 +142,7 @@ class MIWAE(Imputer):
         Its best loss, and the epochs made.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="miwae",
         title="MIWAE",
@@ -149,6 +150,7 @@ class MIWAE(Imputer):
         reference="Mattei, Frellsen, MIWAE: Deep Generative Modelling and Imputation, 2019",
         inductive=True,
         stochastic=True,
+        version=2,
         accelerated=True,
         search_space={
             "hidden": [32, 64, 128, 256],
@@ -220,7 +222,8 @@ class MIWAE(Imputer):
         x, observed = self._enter(X)
         net = Autoencoder(X.shape[1], settings.hidden, settings.latent, settings.likelihood)
         self.net_ = net
-        held_out = hold_out(observed.bool(), settings.validation, judged)
+        codes = Codes(self.encoder_.owners, x.device)
+        held_out = hold_out(observed.bool(), settings.validation, codes, judged)
         shown = observed if held_out is None else held_out.others * observed
 
         def loss(weights: Tensor, rows: Rows) -> Tensor:

@@ -100,12 +100,20 @@ class NoiseLevelNet:
         )
 
     def __call__(self, weights: Tensor, x: Tensor, level: Tensor) -> Tensor:
-        embed_in, embed_out, first, *body, last = self.layers.views(weights)
+        return self.after(self.embed(weights, level), weights, x)
+
+    def embed(self, weights: Tensor, level: Tensor) -> Tensor:
+        """What the network makes of a level, (..., 1) -> (..., H): a sampler asks for it once."""
+        embed_in, embed_out, *_ = self.layers.views(weights)
         waves = sinusoids(level, self.n_channels).to(weights.dtype)
-        embedded = linear(F.silu(linear(waves, embed_in)), embed_out)
+        return linear(F.silu(linear(waves, embed_in)), embed_out)
+
+    def after(self, embedded: Tensor, weights: Tensor, x: Tensor) -> Tensor:
+        """F(x, c), given the embedding of c."""
+        _, _, first, *body, last = self.layers.views(weights)
         h = linear(x, first) + embedded
         for layer in body:
-            h = F.silu(linear(h, layer))
+            h = F.silu(linear(h, layer), inplace=not torch.is_grad_enabled())
         return linear(h, last)
 
 

@@ -117,6 +117,7 @@ class NewImp(Imputer):
     finds from different starts, and understate the uncertainty of the imputation by design.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="newimp",
         title="NewImp",
@@ -125,7 +126,7 @@ class NewImp(Imputer):
         inductive=True,
         stochastic=True,
         accelerated=True,
-        version=2,
+        version=3,
         aliases=("knewimp",),
         search_space={
             "lambda_": ("log", 0.1, 100.0),

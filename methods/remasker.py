@@ -42,6 +42,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from methods.base import Imputer, Matrix
@@ -49,7 +50,7 @@ from methods.checks import check_choice, check_integer, check_number
 from methods.device import torch_device, torch_generator
 from methods.presets import chosen
 from methods.registry import MethodInfo
-from methods.training import Rows, Schedule, hold_out, mean_over, train
+from methods.training import Codes, Rows, Schedule, hold_out, mean_over, train
 from methods.transformer import MaskedAutoencoder, visible
 
 WARM_UP, FLOOR = 1 / 15, 0.01
@@ -165,6 +166,7 @@ class ReMasker(Imputer):
         Its best loss, and the epochs made.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="remasker",
         title="ReMasker",
@@ -172,6 +174,7 @@ class ReMasker(Imputer):
         reference="Du et al., ReMasker: Imputing Tabular Data with Masked Autoencoding, ICLR 2024",
         inductive=True,
         stochastic=False,
+        version=2,
         accelerated=True,
         search_space={
             "mask_ratio": [0.3, 0.5, 0.7],
@@ -274,7 +277,8 @@ class ReMasker(Imputer):
         x = self._prepare(X)
         known = ~x.isnan()
         x = x.nan_to_num(0.0)
-        held_out = hold_out(known, s.validation, chooser)
+        codes = Codes(self.encoder_.owners, device)
+        held_out = hold_out(known, s.validation, codes, chooser)
         if held_out is not None:
             known &= held_out.others
         net = self.net_ = MaskedAutoencoder(
@@ -287,7 +291,7 @@ class ReMasker(Imputer):
             own_tokens=s.own_tokens,
             bounded=self._bounded(),
         )
-        masking = Masking(known, s.mask_ratio, s.mask_of)
+        masking = Masking(known, s.mask_ratio, s.mask_of, codes)
 
         def loss(weights: Tensor, rows: Rows) -> Tensor:
             batch, observed = x[rows], known[rows]
@@ -335,10 +339,12 @@ class Masking:
         The entries to learn from, bool, (n_rows, n_columns).
     ratio, of
         `mask_ratio` and `mask_of` of :class:`ReMasker`.
+    codes
+        Of the columns: a category is seen whole or not at all.
     """
 
-    def __init__(self, known: Tensor, ratio: float, of: str):
-        self.ratio, self.of = ratio, of
+    def __init__(self, known: Tensor, ratio: float, of: str, codes: Codes):
+        self.ratio, self.of, self.codes = ratio, of, codes
         n_columns = known.shape[1]
         if of == "observed":
             most = int(known.sum(1).max())
@@ -349,14 +355,20 @@ class Masking:
 
     def __call__(self, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Column indices, and which of them are seen; (n_rows, n_kept)."""
-        order = torch.rand(known.shape, generator=generator, device=known.device)
-        kept = order.masked_fill_(~known, 2).argsort(1)[:, : self.n_kept]
+        lots = self.codes.lots(len(known), generator).masked_fill(~known, 2)
+        lots, order = lots.sort(1)
+        kept = order[:, : self.n_kept]
         valid = known.gather(1, kept)
+        n_shown = torch.full((len(known), 1), self.n_kept, device=known.device)
         if self.of == "observed":
             n_known = known.sum(1, keepdim=True)
             chance = torch.rand(n_known.shape, generator=generator, device=known.device)
-            n_shown = n_known - torch.floor(n_known * self.ratio + chance)
+            n_shown = n_known - torch.floor(n_known * self.ratio + chance).long()
             valid &= torch.arange(self.n_kept, device=known.device) < n_shown
+        if not self.codes.plain:
+            # not those whose code goes on among the hidden ones
+            beyond = F.pad(lots, (0, 1), value=3.0).gather(1, n_shown)
+            valid &= lots[:, : self.n_kept] < beyond
         return kept, valid
 
 

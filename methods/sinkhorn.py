@@ -93,6 +93,7 @@ class Sinkhorn(Imputer):
         Pairs of batches that were compared.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="sinkhorn",
         title="Sinkhorn",
@@ -100,6 +101,7 @@ class Sinkhorn(Imputer):
         reference="Muzellec et al., Missing Data Imputation using Optimal Transport, ICML 2020",
         inductive=False,
         stochastic=False,
+        version=2,
         accelerated=True,
         search_space={
             "epsilon": [0.01, 0.05, 0.1],

@@ -98,6 +98,7 @@ class SinkhornRR(Imputer):
         Cycles made.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="sinkhorn_rr",
         title="Sinkhorn (round robin)",
@@ -105,6 +106,7 @@ class SinkhornRR(Imputer):
         reference="Muzellec et al., Missing Data Imputation using Optimal Transport, ICML 2020",
         inductive=True,
         stochastic=False,
+        version=2,
         accelerated=True,
         search_space={
             "model": ["linear", "mlp"],

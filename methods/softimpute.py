@@ -84,6 +84,7 @@ class SoftImpute(Imputer):
         reference="Mazumder, Hastie and Tibshirani, Spectral Regularization Algorithms, JMLR 2010",
         inductive=True,
         stochastic=False,
+        version=2,
         search_space={"n_lambdas": [8, 16, 32], "lambda_ratio": ("log", 1e-4, 1e-2)},
     )
 
@@ -121,8 +122,11 @@ class SoftImpute(Imputer):
 
         # lots are drawn for the rows in the order of their values: that of the table then does not matter
         by_value = np.lexsort(X.T)
-        held_out = np.empty(X.shape, dtype=bool)
-        held_out[by_value] = choose_entries(~np.isnan(X[by_value]), self.validation, rng)
+        owners = self.encoder_.owners
+        firsts = np.flatnonzero(np.diff(owners, prepend=-1))  # of a category, the whole code is held out
+        chosen = np.empty((len(X), len(firsts)), dtype=bool)
+        chosen[by_value] = choose_entries(~np.isnan(X[np.ix_(by_value, firsts)]), self.validation, rng)
+        held_out = chosen[:, owners]
         path = solve_path(np.where(held_out, np.nan, X), lambdas, max_iter=self.max_iter, tol=self.tol)
         self.validation_error_ = np.array([np.mean((s.table - X)[held_out] ** 2) for s in path])
         n_solved = int(self.validation_error_.argmin()) + 1

@@ -116,6 +116,7 @@ class STaSyMean(MeanFilled):
         reference="Kim, Lee and Park, STaSy: Score-based Tabular data Synthesis, ICLR 2023",
         inductive=True,
         stochastic=False,
+        version=2,
         generative=True,
         accelerated=True,
         search_space={

@@ -155,6 +155,7 @@ class TDM(Imputer):
         Pairs of batches that were compared.
     """
 
+    category_code = "joint"
     info = MethodInfo(
         name="tdm",
         title="TDM",
@@ -162,6 +163,7 @@ class TDM(Imputer):
         reference="Zhao et al., Transformed Distribution Matching for Missing Value Imputation, ICML 2023",
         inductive=False,
         stochastic=False,
+        version=2,
         search_space={
             "lr": ("log", 1e-2, 3e-1),
             "lr_network": ("log", 1e-4, 5e-3),

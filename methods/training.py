@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from methods.base import ImputationError
@@ -187,6 +190,15 @@ def train_on_entries(
     return train(weights, step, n_rows, schedule, generator, judge)
 
 
+def half_cosine(done: float) -> float:
+    """From 1 down to 0 as the part `done` of a training goes from 0 to 1: a `lr_curve`.
+
+    >>> [round(half_cosine(done), 3) for done in (0.0, 0.25, 0.5, 1.0)]
+    [1.0, 0.854, 0.5, 0.0]
+    """
+    return (1 + math.cos(math.pi * done)) / 2
+
+
 def mean_over(squares: Tensor, counts: Tensor | None) -> Tensor:
     """Mean of the entries that count, all for None; (*replicas, n_rows, n_columns) -> (*replicas,)."""
     if counts is None:
@@ -209,6 +221,49 @@ def share(rows: Rows, n_rows: int) -> float:
     return 1.0 if isinstance(rows, slice) else len(rows) / n_rows
 
 
+class Codes:
+    """Which columns of the matrix are the code of one column of the table.
+
+    A category is hidden only where its whole code is: what a training step hides, or holds out to be judged
+    by, is therefore drawn for the columns of the table.
+
+    Parameters
+    ----------
+    owners
+        The table column of each matrix column, 0, 1, ...; (n_encoded,). See
+        :attr:`methods.encoding.TableEncoder.owners`.
+    device
+        Where the tables are.
+
+    Examples
+    --------
+    >>> codes = Codes(np.array([0, 1, 1, 2]), torch.device("cpu"))
+    >>> codes.spread(codes.gather(torch.tensor([[4, 7, 7, 9]])))
+    tensor([[4, 7, 7, 9]])
+    """
+
+    def __init__(self, owners: NDArray[np.intp], device: torch.device):
+        firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+        self.n_columns = len(firsts)
+        self.plain = len(firsts) == len(owners)
+        """Each matrix column stands for itself."""
+        self._owners = torch.as_tensor(owners, device=device)
+        self._firsts = torch.as_tensor(firsts, device=device)
+
+    def gather(self, entries: Tensor) -> Tensor:
+        """(n_rows, n_encoded) -> (n_rows, n_columns), of what is alike within a code."""
+        return entries if self.plain else entries[:, self._firsts]
+
+    def spread(self, entries: Tensor) -> Tensor:
+        """(n_rows, n_columns) -> (n_rows, n_encoded), alike within a code."""
+        return entries if self.plain else entries[:, self._owners]
+
+    def lots(self, n_rows: int, generator: torch.Generator) -> Tensor:
+        """U(0, 1), alike within a code; (n_rows, n_encoded)."""
+        drawn = torch.rand(n_rows, self.n_columns, generator=generator, device=self._owners.device)
+        return self.spread(drawn)
+
+
 @dataclass(frozen=True)
 class HeldOut:
     """Observed entries that no training step may learn from, and by which a training is judged."""
@@ -226,7 +281,7 @@ class HeldOut:
         return torch_generator(self.seed, self.chosen.device)
 
 
-def hold_out(observed: Tensor, ratio: float, generator: torch.Generator) -> HeldOut | None:
+def hold_out(observed: Tensor, ratio: float, codes: Codes, generator: torch.Generator) -> HeldOut | None:
     """Choose observed entries to judge a training by.
 
     Parameters
@@ -235,6 +290,8 @@ def hold_out(observed: Tensor, ratio: float, generator: torch.Generator) -> Held
         bool, (n_rows, n_columns).
     ratio
         Share of the observed entries; 0 holds out none.
+    codes
+        Of the columns.
     generator
         Its own, so that the choice does not depend on what was drawn before.
 
@@ -243,7 +300,7 @@ def hold_out(observed: Tensor, ratio: float, generator: torch.Generator) -> Held
     HeldOut or None
         None where nothing is held out, or nothing would be left to learn from.
     """
-    chosen = torch.rand(observed.shape, generator=generator, device=observed.device) < ratio
+    chosen = codes.lots(len(observed), generator) < ratio
     chosen &= observed
     if not (bool(chosen.any()) and bool((observed & ~chosen).any())):
         return None

@@ -15,7 +15,15 @@ from methods.contract import cases
 FAST: dict[str, dict[str, Any]] = {
     "csdi_t": {"n_diffusion": 10, "n_samples": 2, "hidden": 16, "epochs": 5, "device": "cpu"},
     "diff_mean": {"n_diffusion": 10, "hidden": 16, "epochs": 5, "device": "cpu"},
-    "diffputer": {"preset": "fast", "n_rounds": 2, "n_steps": 4, "hidden": 16, "epochs": 5, "device": "cpu"},
+    "diffputer": {
+        "preset": "fast",
+        "n_rounds": 2,
+        "n_steps": 4,
+        "hidden": 16,
+        "epochs": 5,
+        "min_steps": 1,
+        "device": "cpu",
+    },
     "gain": {"n_steps": 20, "hidden": 16, "device": "cpu"},
     "grape": {"hidden": 8, "n_steps": 10, "min_epochs": 1, "device": "cpu"},
     "hyperimpute": {

@@ -22,6 +22,7 @@ from methods.csdi_net import KAIMING, ConditionalMLP, Transformer
 from methods.csdi_presets import DECAYS, PRESETS
 from methods.csdi_t import TabCSDI
 from methods.networks import sinusoids
+from methods.training import Codes
 
 CASES = os.environ.get("LACUNA_CASES")
 QUICK = {"n_diffusion": 10, "hidden": 16, "epochs": 10, "n_samples": 2, "device": "cpu", "random_state": 0}
@@ -40,6 +41,10 @@ def one_thread():
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def plain(n_columns):
+    return Codes(np.arange(n_columns), torch.device("cpu"))
 
 
 def random_weights(net, seed=0):
@@ -62,7 +67,7 @@ def random_rows(n_rows=6):
 def test_targets_are_the_rounded_share_of_the_observed_entries_and_one_at_least(share):
     observed = torch.rand(200, 9, generator=seeded()) < 0.4
     observed[0] = False
-    target = choose_targets(observed, torch.full((200, 1), share), seeded(1))
+    target = choose_targets(observed, torch.full((200, 1), share), plain(9), seeded(1))
     n_observed = observed.sum(1)
     expected = torch.maximum((share * n_observed).round(), n_observed.clamp_max(1))
     assert not (target & ~observed).any()
@@ -72,8 +77,18 @@ def test_targets_are_the_rounded_share_of_the_observed_entries_and_one_at_least(
 
 def test_every_observed_entry_is_as_often_a_target():
     observed = torch.tensor([True, True, False, True, True]).expand(4000, 5)
-    target = choose_targets(observed, torch.full((4000, 1), 0.5), seeded())
+    target = choose_targets(observed, torch.full((4000, 1), 0.5), plain(5), seeded())
     np.testing.assert_allclose(target.float().mean(0), [0.5, 0.5, 0, 0.5, 0.5], atol=0.04)
+
+
+def test_a_category_is_a_target_whole_and_counts_once():
+    codes = Codes(np.array([0, 1, 1, 1, 2, 3]), torch.device("cpu"))
+    observed = codes.spread(torch.rand(500, 4, generator=seeded()) < 0.8)
+    target = choose_targets(observed, torch.full((500, 1), 0.5), codes, seeded(1))
+    whole = codes.gather(target)
+    assert torch.equal(target, codes.spread(whole))
+    n_observed = codes.gather(observed).sum(1)
+    assert whole.sum(1).tolist() == torch.maximum((n_observed / 2).round(), n_observed.clamp_max(1)).tolist()
 
 
 def test_shares_are_those_asked_for():

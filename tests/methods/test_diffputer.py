@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from methods import device, edm
+from methods import device, diffusion, edm
 from methods.base import ImputationError
 from methods.diffputer import PRESETS, DiffPuter
 from methods.networks import NoiseLevelNet
@@ -20,6 +20,7 @@ QUICK = {
     "preset": "fast",
     "hidden": 16,
     "epochs": 10,
+    "min_steps": 1,
     "n_rounds": 2,
     "n_samples": 2,
     "n_steps": 4,
@@ -167,9 +168,14 @@ def test_what_is_given_stands_in_place_of_the_preset():
         {"solver": "rk4"},
         {"categories": "ordinal"},
         {"warm_start": 2},
+        {"anneal": 2},
+        {"start": "knn"},
         {"device": "abacus"},
     ]
-    + [{name: 0} for name in ("n_rounds", "n_samples", "n_steps", "n_repeats", "hidden", "epochs", "lr")]
+    + [
+        {name: 0}
+        for name in ("n_rounds", "n_samples", "n_steps", "n_repeats", "hidden", "epochs", "lr", "min_steps")
+    ]
     + [{"validation": 0.6}, {"batch_size": 2.5}, {"sigma_max": 0.0}, {"patience": -1}],
 )
 def test_parameters_out_of_range_are_refused_by_name(wrong):
@@ -183,8 +189,9 @@ def test_each_switch_makes_another_imputation(gaussian_table):
     frame = pd.DataFrame(table, columns=list("abcd"))
     frame["kind"] = pd.Categorical(np.array([*"uvwxy"])[np.arange(40) % 5])
     switches = [{}, {"n_rounds": 3}, {"n_samples": 4}, {"n_steps": 6}, {"n_repeats": 3}, {"solver": "heun"}]
-    switches += [{"hidden": 8}, {"warm_start": False}, {"categories": "bits"}, {"validation": 0.0}]
-    switches += [{"batch_size": 20}, {"sigma_max": 40.0}, {"preset": "official"}]
+    switches += [{"hidden": 8}, {"warm_start": False}, {"categories": "onehot"}, {"validation": 0.0}]
+    switches += [{"batch_size": 20}, {"sigma_max": 40.0}, {"preset": "official"}, {"start": "mean"}]
+    switches += [{"anneal": False}, {"min_steps": 12}]
     filled = [DiffPuter(**{**QUICK, **switch}).fit_transform(frame)["a"].to_numpy() for switch in switches]
     for i, one in enumerate(filled):
         for other in filled[:i]:
@@ -201,6 +208,7 @@ def test_chunks_hold_all_samples_of_a_row_and_every_row_with_holes(monkeypatch, 
     _, mask, table, _ = gaussian_table(50)
     imputer = DiffPuter(**QUICK).fit(table)
     monkeypatch.setitem(device.ACTIVATIONS, "cpu", 32 * 3 * 7)
+    monkeypatch.setattr(diffusion, "MIN_STACKED", 1)
     matrix = imputer.encoder_.encode(pd.DataFrame(table))
     chunks = list(imputer._draws(matrix, 3, seeded()))
     assert {draws.shape[1] for _, draws in chunks[:-1]} == {7}

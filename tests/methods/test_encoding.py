@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from methods.encoding import TableEncoder, find_holes
 
-CODES = ["onehot", "bits"]
+CODES = ["onehot", "joint", "bits"]
 
 
 @st.composite
@@ -73,11 +73,31 @@ def test_matrix_is_standardised_over_observed_entries(table):
 
 @pytest.mark.parametrize(
     ("code", "n_levels", "width"),
-    [("onehot", 2, 1), ("bits", 2, 1), ("onehot", 3, 3), ("bits", 3, 2), ("onehot", 9, 9), ("bits", 9, 4)],
+    [
+        *(("onehot", 2, 1), ("onehot", 3, 3), ("onehot", 9, 9)),
+        *(("joint", 2, 1), ("joint", 9, 9)),
+        *(("bits", 2, 1), ("bits", 3, 2), ("bits", 9, 4)),
+    ],
 )
 def test_width_of_codes(code, n_levels, width):
     table = pd.DataFrame({"a": pd.Categorical([f"level {i}" for i in range(n_levels)])})
     assert TableEncoder(categories=code).fit(table).width == width
+
+
+@pytest.mark.parametrize("n_levels", [2, 3, 9])
+def test_a_joint_code_weighs_as_much_as_a_number(n_levels):
+    rng = np.random.default_rng(0)
+    kinds = np.minimum(rng.geometric(0.4, size=300), n_levels)
+    table = pd.DataFrame({"a": pd.Categorical(kinds.astype(str)), "b": rng.normal(size=300)})
+    encoder = TableEncoder(categories="joint").fit(table)
+    matrix = encoder.encode(table)
+    for column in encoder.columns:
+        assert matrix[:, column.slice].var(axis=0).sum() == pytest.approx(1)
+
+
+def test_owners_say_which_column_a_code_is_part_of():
+    table = pd.DataFrame({"a": [1.0, 2, 3], "one": ["x"] * 3, "b": [*"xyz"], "c": [*"xyx"], "d": [0.0, 2, 1]})
+    assert TableEncoder().fit(table).owners.tolist() == [0, 1, 1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -128,7 +148,7 @@ def test_subnormal_spread_does_not_divide_by_zero():
 
 
 def test_unknown_code_is_refused():
-    with pytest.raises(ValueError, match=r"'hash'.*'onehot'.*'bits'"):
+    with pytest.raises(ValueError, match=r"'hash'.*'onehot'.*'joint'.*'bits'"):
         TableEncoder(categories="hash")
 
 

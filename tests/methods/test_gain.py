@@ -13,6 +13,7 @@ from sklearn.preprocessing import scale
 
 from methods.base import ImputationError
 from methods.gain import GAIN, NOISE, PRESETS, chances, discriminator_loss, generator_loss
+from methods.training import Codes
 
 CASES = os.environ.get("LACUNA_CASES")
 QUICK = {"n_steps": 60, "hidden": 8, "device": "cpu", "random_state": 0}
@@ -46,7 +47,7 @@ def factor_table(n_rows=300, seed=0):
 
 def test_losses_are_the_papers_entry_by_entry():
     x, guess, logits = (torch.randn(5, 3, generator=seeded(k)) for k in range(3))
-    m = chances(x, 0.6, seeded(3))
+    m = chances(5, 0.6, Codes(np.arange(3), torch.device("cpu")), seeded(3))
     p = logits.sigmoid()
     loss_d = loss_g = 0.0
     squares = []
@@ -75,8 +76,11 @@ def test_a_row_without_an_observed_entry_has_no_squared_error():
 
 @pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])
 def test_chances_are_met(probability):
-    drawn = chances(torch.empty(200, 200), probability, seeded())
+    codes = Codes(np.repeat(np.arange(200), 2), torch.device("cpu"))
+    drawn = chances(200, probability, codes, seeded())
+    assert drawn.shape == (200, 400)
     assert float(drawn.mean()) == pytest.approx(probability, abs=0.01)
+    assert torch.equal(drawn[:, ::2], drawn[:, 1::2]), "alike within a code"
     assert set(drawn.unique().tolist()) <= {0.0, 1.0}
 
 

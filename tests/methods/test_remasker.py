@@ -17,6 +17,7 @@ import methods
 from methods import remasker
 from methods.memory import TableTooLargeError
 from methods.remasker import FAST, Masking, ReMasker, plan, rate
+from methods.training import Codes
 from methods.transformer import EPS, MaskedAutoencoder, sinusoidal_positions, visible
 
 QUICK = {"width": 16, "batch_size": 10, "max_steps": 40, "device": "cpu", "random_state": 0}
@@ -34,6 +35,10 @@ def one_thread():
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def plain(n_columns: int) -> Codes:
+    return Codes(np.arange(n_columns), torch.device("cpu"))
 
 
 def rows_and_shown(n_rows: int = 9, n_columns: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,7 +107,7 @@ def test_masks_of_the_observed_hide_their_share_in_every_row():
     known = torch.rand(4000, 11, generator=seeded()) < 0.7
     known[:2] = False
     known[1, 4] = True
-    kept, valid = Masking(known, 0.5, "observed")(known, seeded(1))
+    kept, valid = Masking(known, 0.5, "observed", plain(11))(known, seeded(1))
     assert (known.gather(1, kept) | ~valid).all()
     n_known, n_shown = known.sum(1), valid.sum(1)
     hidden = n_known - n_shown
@@ -115,10 +120,21 @@ def test_masks_of_the_observed_hide_their_share_in_every_row():
 
 def test_masks_of_the_columns_keep_a_fixed_number_and_no_hole():
     known = torch.rand(500, 10, generator=seeded()) < 0.6
-    kept, valid = Masking(known, 0.3, "columns")(known, seeded(1))
+    kept, valid = Masking(known, 0.3, "columns", plain(10))(known, seeded(1))
     assert kept.shape == (500, 7)
     assert (valid.sum(1) == known.sum(1).clamp_max(7)).all()
     assert (known.gather(1, kept) == valid).all()
+
+
+@pytest.mark.parametrize("of", ["observed", "columns"])
+def test_a_category_is_seen_whole_or_not_at_all(of):
+    codes = Codes(np.array([0, 1, 1, 1, 2, 3, 3]), torch.device("cpu"))
+    known = codes.spread(torch.rand(500, 4, generator=seeded()) < 0.8)
+    kept, valid = Masking(known, 0.5, of, codes)(known, seeded(1))
+    shown = torch.zeros_like(known).scatter(1, kept, valid)
+    assert not (shown & ~known).any()
+    assert torch.equal(shown, codes.spread(codes.gather(shown)))
+    assert (shown.sum(0) > 50).all()
 
 
 # The schedule

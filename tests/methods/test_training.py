@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from methods.base import ImputationError
 from methods.networks import Dense, NoiseLevelNet, linear, sinusoids
-from methods.training import LOOK_REPEATS, LOOK_ROWS, Schedule, batches, hold_out, mean_over, train
+from methods.training import LOOK_REPEATS, LOOK_ROWS, Codes, Schedule, batches, hold_out, mean_over, train
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def plain(n_columns):
+    return Codes(np.arange(n_columns), torch.device("cpu"))
 
 
 def schedule(**changes):
@@ -163,7 +168,7 @@ def test_batches_are_a_shuffle_of_all_rows_in_nearly_equal_parts():
 
 def test_only_observed_entries_are_held_out_and_looked_at():
     observed = torch.rand(500, 8, generator=seeded()) < 0.6
-    held_out = hold_out(observed, 0.1, seeded(1))
+    held_out = hold_out(observed, 0.1, plain(8), seeded(1))
     assert not (held_out.chosen & ~observed).any()
     assert int(held_out.chosen.sum()) == pytest.approx(0.1 * int(observed.sum()), rel=0.2)
     assert torch.equal(held_out.others, ~held_out.chosen)
@@ -174,14 +179,30 @@ def test_only_observed_entries_are_held_out_and_looked_at():
     )
 
 
+def test_a_category_is_held_out_whole():
+    owners = np.array([0, 1, 1, 1, 2, 2])
+    codes = Codes(owners, torch.device("cpu"))
+    observed = codes.spread(torch.rand(500, 3, generator=seeded()) < 0.7)
+    chosen = hold_out(observed, 0.3, codes, seeded(1)).chosen
+    of_columns = codes.gather(chosen)
+    assert torch.equal(chosen, of_columns[:, owners])
+    assert not (chosen & ~observed).any()
+    assert len({tuple(row) for row in of_columns.tolist()}) == 8
+    assert float(of_columns.sum() / codes.gather(observed).sum()) == pytest.approx(0.3, abs=0.05)
+
+
+def test_columns_that_stand_for_themselves_have_lots_of_their_own():
+    assert torch.equal(plain(3).lots(5, seeded()), torch.rand(5, 3, generator=seeded()))
+
+
 def test_looks_are_bounded_on_a_long_table():
-    held_out = hold_out(torch.ones(20_000, 4, dtype=torch.bool), 0.5, seeded())
+    held_out = hold_out(torch.ones(20_000, 4, dtype=torch.bool), 0.5, plain(4), seeded())
     assert len(held_out.rows) == LOOK_ROWS
 
 
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 def test_nothing_is_held_out_where_nothing_should_be_or_nothing_would_be_left(ratio):
-    assert hold_out(torch.ones(3, 2, dtype=torch.bool), ratio, seeded()) is None
+    assert hold_out(torch.ones(3, 2, dtype=torch.bool), ratio, plain(2), seeded()) is None
 
 
 def test_mean_over_counts_what_counts():
