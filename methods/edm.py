@@ -57,6 +57,8 @@ def loss(
         each replica of the weights.
     counts
         Entries that count, bool, the shape of `x`; None for all.
+    dtype
+        Of the network's products.
 
     Returns
     -------

@@ -172,7 +172,7 @@ class MissForest(Imputer):
         incomplete = sorted((c for c in columns if n_holes[c.name]), key=lambda c: n_holes[c.name])
         self.first_guess_ = SoftImpute() if self.start == "softimpute" else None
         if self.first_guess_ is not None:
-            self.first_guess_.encoder_ = self.encoder_
+            self.first_guess_.encoder_ = self.encoder_  # it has to know the codes of a category
         guess = np.where(
             np.isnan(X), 0 if self.first_guess_ is None else self.first_guess_._fit_impute(X, rng), X
         )
