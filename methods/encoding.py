@@ -301,6 +301,15 @@ def _observed_categories(observed: pd.Series) -> tuple[Any, ...]:
     return tuple(sorted(observed.unique()))
 
 
+def code_starts(owners: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first matrix column of each table column, from :attr:`TableEncoder.owners`.
+
+    >>> code_starts(np.array([0, 1, 1, 2])).tolist()
+    [0, 1, 3]
+    """
+    return np.flatnonzero(np.diff(owners, prepend=-1))
+
+
 def _codebook(n_categories: int, code: CategoryCode) -> NDArray[np.float64]:
     if n_categories <= 2:
         return np.arange(n_categories, dtype=np.float64)[:, None]

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from methods.base import ImputationError, Imputer, Matrix
 from methods.checks import check_integer, check_number
+from methods.encoding import code_starts
 from methods.registry import MethodInfo
 
 CHUNK = 2**21
@@ -123,7 +124,7 @@ class SoftImpute(Imputer):
         # lots are drawn for the rows in the order of their values: that of the table then does not matter
         by_value = np.lexsort(X.T)
         owners = self.encoder_.owners
-        firsts = np.flatnonzero(np.diff(owners, prepend=-1))  # of a category, the whole code is held out
+        firsts = code_starts(owners)  # of a category, the whole code is held out
         chosen = np.empty((len(X), len(firsts)), dtype=bool)
         chosen[by_value] = choose_entries(~np.isnan(X[np.ix_(by_value, firsts)]), self.validation, rng)
         held_out = chosen[:, owners]

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from methods.base import ImputationError
 from methods.device import torch_generator
+from methods.encoding import code_starts
 from methods.optim import Adam
 
 CHECK_EVERY = 10
@@ -243,7 +244,7 @@ class Codes:
     """
 
     def __init__(self, owners: NDArray[np.intp], device: torch.device):
-        firsts = np.flatnonzero(np.diff(owners, prepend=-1))
+        firsts = code_starts(owners)
         self.n_columns = len(firsts)
         self.plain = len(firsts) == len(owners)
         """Each matrix column stands for itself."""

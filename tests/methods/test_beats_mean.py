@@ -56,7 +56,7 @@ def test_beats_column_means_by_a_seventh(name: str, table: str, make_adequate: C
 
 
 def test_learns_a_category_from_the_others(name: str, make_adequate: Callable[..., Any]):
-    """Most of its code in sight, a category looks learnt when it is not."""
+    """Three columns and a number tell of one kind: what is left of a row says what is missing."""
     if name in CONSTANT:
         pytest.skip(f"{name} imputes a constant of each column")
     rng = np.random.default_rng(0)

@@ -90,7 +90,9 @@ def test_imputes_the_shape_of_a_column_and_not_its_mean():
     assert 0.9 < filled[mask].std() < 1.1
 
 
-def test_high_temperature_first_breaks_the_lump_of_guesses():
+def test_high_temperature_first_breaks_the_lump_of_guesses(monkeypatch):
+    # codes that weigh most are those that make a lump
+    monkeypatch.setattr(Sinkhorn, "category_code", "onehot")
     rng = np.random.default_rng(0)
     kinds = np.arange(300) % 3
     corners = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
@@ -104,7 +106,7 @@ def test_high_temperature_first_breaks_the_lump_of_guesses():
         )[hidden].mean()
         for start in (0.0, 0.2)
     }
-    assert right[0.0] < 0.7
+    assert right[0.0] < 0.5
     assert right[0.2] > 0.85
 
 
