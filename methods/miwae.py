@@ -7,12 +7,16 @@ codes z_k ~ q(z | x_o) for each row and their weights w_k (:mod:`methods.vae`), 
 
 and fill the holes with E[x_m | x_o] ≈ Σ_l w̃_l E[x_m | z_l] over L codes, w̃ the normalised weights. ``sample``
 draws codes in proportion to w̃ (sampling importance resampling), then entries from the decoder. Each column is
-Student-t or Gaussian, given the code.
+Student-t or Gaussian, given the code; of a category, each value has its probability (the paper has numbers
+alone).
 
 **Presets.** "paper" has the authors' sizes. "hyperimpute" has those of that package's plug-in: one hidden
 unit and one code entry, hence about the column mean whatever the table, and weighted draws in place of means
 (`estimate`), which add noise to that. "fast" is ours: the paper's network with K = 10, L = 1000 and at most
-300 epochs or 15,000 steps, and the best weights by the squared error of held-out observed entries. (On one
+300 epochs or 15,000 steps, and the best weights by the squared error of held-out observed entries; and no
+scale falls below 0.05: one number that stands in most rows of a column (Adult's capital gain, rows of
+concrete that repeat) otherwise draws all weight, and the other columns learn little. On 2,500 rows of Adult
+that takes MAE and accuracy from 0.52 and .655 to 0.46 and .712, on concrete MAE from 0.58 to 0.51. (On one
 mask of breast cancer K = 5, 10 and 20 have MAE 0.292, 0.278 and 0.281; a Gaussian decoder 0.279, in three
 quarters of the time.)
 
@@ -51,7 +55,7 @@ from methods.device import activation_budget, torch_device, torch_generator
 from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import CHECK_EVERY, Codes, HeldOut, Rows, Schedule, hold_out, train
-from methods.vae import Autoencoder, Likelihood, Parameters
+from methods.vae import Autoencoder, Likelihood, Parameters, categories
 
 N_JUDGE = 20
 """Codes L by which held-out entries are imputed while training."""
@@ -71,6 +75,7 @@ class Settings:
     validation: float
     estimate: Literal["mean", "draw"] = "mean"
     likelihood: Likelihood = "student_t"
+    min_scale: float = 1e-3
     lr: float = 1e-3
     max_steps: int | None = None
 
@@ -98,7 +103,14 @@ PRESETS: Mapping[str, Settings] = {
         estimate="draw",
     ),
     "fast": dataclasses.replace(
-        PAPER, n_importance=10, n_samples=1000, epochs=300, patience=60, validation=0.05, max_steps=15_000
+        PAPER,
+        n_importance=10,
+        n_samples=1000,
+        epochs=300,
+        patience=60,
+        validation=0.05,
+        max_steps=15_000,
+        min_scale=0.05,
     ),
 }
 
@@ -115,7 +127,9 @@ class MIWAE(Imputer):
     hidden, latent : int, optional
         Width H of the hidden layers, and entries of a code.
     likelihood : {"student_t", "gaussian"}, optional
-        Distribution of a column, given the code.
+        Distribution of a number, given the code.
+    min_scale : float, optional
+        Least scale of that distribution, in standard deviations of the column.
     n_importance, n_samples : int, optional
         Codes for each row: K in training, L for an imputation.
     estimate : {"mean", "draw"}, optional
@@ -150,7 +164,7 @@ class MIWAE(Imputer):
         reference="Mattei, Frellsen, MIWAE: Deep Generative Modelling and Imputation, 2019",
         inductive=True,
         stochastic=True,
-        version=2,
+        version=3,
         accelerated=True,
         search_space={
             "hidden": [32, 64, 128, 256],
@@ -170,6 +184,7 @@ class MIWAE(Imputer):
         hidden: int | None = None,
         latent: int | None = None,
         likelihood: str | None = None,
+        min_scale: float | None = None,
         n_importance: int | None = None,
         n_samples: int | None = None,
         estimate: str | None = None,
@@ -186,6 +201,7 @@ class MIWAE(Imputer):
         self.hidden = hidden
         self.latent = latent
         self.likelihood = likelihood
+        self.min_scale = min_scale
         self.n_importance = n_importance
         self.n_samples = n_samples
         self.estimate = estimate
@@ -211,6 +227,7 @@ class MIWAE(Imputer):
             check_integer("max_steps", settings.max_steps, low=1)
         check_number("validation", settings.validation, low=0, high=0.5)
         check_number("lr", settings.lr, low=0, open_low=True)
+        check_number("min_scale", settings.min_scale, low=0, open_low=True)
         check_choice("likelihood", settings.likelihood, ("student_t", "gaussian"))
         check_choice("estimate", settings.estimate, ("mean", "draw"))
         torch_device(self.device)
@@ -220,7 +237,14 @@ class MIWAE(Imputer):
         settings = self.settings()
         judged, generator = self._generator(rng), self._generator(rng)
         x, observed = self._enter(X)
-        net = Autoencoder(X.shape[1], settings.hidden, settings.latent, settings.likelihood)
+        net = Autoencoder(
+            X.shape[1],
+            settings.hidden,
+            settings.latent,
+            settings.likelihood,
+            categories(self.encoder_.columns),
+            settings.min_scale,
+        )
         self.net_ = net
         codes = Codes(self.encoder_.owners, x.device)
         held_out = hold_out(observed.bool(), settings.validation, codes, judged)
@@ -291,13 +315,13 @@ class MIWAE(Imputer):
         self, weights: Tensor, x: Tensor, m: Tensor, n_codes: int, estimate: str, generator: torch.Generator
     ) -> Tensor:
         """Means of all entries over p(z | x_o), (n_rows, n_columns)."""
-        expected = torch.empty_like(x)
+        net, expected = self.net_, torch.empty_like(x)
         for rows, chunks in self._codes(weights, x, m, n_codes, generator):
             mean = torch.zeros_like(x[rows])
             total = torch.full((len(mean),), -torch.inf, device=x.device)
             for log_w, parameters in chunks:
                 values = (
-                    parameters[0] if estimate == "mean" else self.net_.draw_entries(parameters, generator)
+                    net.mean(parameters) if estimate == "mean" else net.draw_entries(parameters, generator)
                 )
                 before = total
                 total = torch.logaddexp(before, log_w.logsumexp(0))

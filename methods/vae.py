@@ -1,7 +1,8 @@
 """A variational autoencoder of incomplete rows, and what importance sampling makes of it.
 
 The observed entries x_o of a row, 0 in its holes, give q(z | x_o) = N(μ, diag σ²); a code z gives each column
-a distribution of its own, all independent. Samples z_k ~ q have the log weights
+a distribution of its own, all independent: a continuous one for a number, for a category the probability of
+each of its values. Samples z_k ~ q have the log weights
 
     log w_k = log p(x_o | z_k) + log N(z_k; 0, I) - log q(z_k | x_o),
 
@@ -12,6 +13,7 @@ exponentials turn averages over q into averages over p(z | x_o).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,15 +21,49 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.encoding import Column
 from methods.networks import Dense, linear
 
 Likelihood = Literal["student_t", "gaussian"]
 
-LEAST_SCALE, LEAST_DOF = 1e-3, 3.0
-"""What softplus is added to: no column gets a narrower distribution, or heavier tails."""
+LEAST_DOF = 3.0
+"""What softplus is added to: no column gets heavier tails."""
 
 Parameters = tuple[Tensor, ...]
-"""Location, scale and, for Student-t, degrees of freedom; each (*samples, n_columns)."""
+"""Location, scale and, for Student-t, degrees of freedom; each (*samples, n_columns). At the 0/1 codes of a
+category, location holds the log probability of each value (of two values: the log odds of the second), and
+the others mean nothing."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """Where the 0/1 codes of a category stand in the matrix, and how they were standardised."""
+
+    columns: slice
+    """One column for two values, else one for each value."""
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @property
+    def binary(self) -> bool:
+        return len(self.center) == 1
+
+    def raw(self, codes: Tensor) -> Tensor:
+        """Codes in units of the matrix as 0 and 1; (..., width)."""
+        return codes * codes.new_tensor(self.scale) + codes.new_tensor(self.center)
+
+    def standardized(self, raw: Tensor) -> Tensor:
+        """The inverse of :meth:`raw`."""
+        return (raw - raw.new_tensor(self.center)) / raw.new_tensor(self.scale)
+
+
+def categories(columns: Iterable[Column]) -> tuple[Category, ...]:
+    """The categories among the columns of a table whose code is one-hot, "onehot" or "joint"."""
+    return tuple(
+        Category(column.slice, tuple(column.center.tolist()), tuple(column.scale.tolist()))
+        for column in columns
+        if column.encoded and column.kind == "categorical"
+    )
 
 
 @dataclass(frozen=True)
@@ -39,13 +75,19 @@ class Autoencoder:
     n_columns, hidden, latent
         Columns of a row, width H of the hidden layers, entries of a code.
     likelihood : {"student_t", "gaussian"}
-        Distribution of a column given the code.
+        Distribution of a number given the code.
+    categories : tuple of Category
+        The columns that are no numbers, in order.
+    min_scale
+        What softplus is added to: no number gets a narrower distribution.
     """
 
     n_columns: int
     hidden: int
     latent: int
     likelihood: Likelihood
+    categories: tuple[Category, ...] = ()
+    min_scale: float = 1e-3
 
     @property
     def n_parameters(self) -> int:
@@ -100,20 +142,28 @@ class Autoencoder:
         """The decoder's last layer, (..., n_parameters * n_columns), as parameters of a distribution."""
         location, scale, *dof = out.split(self.n_columns, dim=-1)
         return (
-            location,
-            F.softplus(scale) + LEAST_SCALE,
+            self._at_categories(location, (self._log_odds(c, location) for c in self.categories)),
+            F.softplus(scale) + self.min_scale,
             *(F.softplus(nu) + LEAST_DOF for nu in dof),
         )
 
     def log_density(self, x: Tensor, parameters: Parameters) -> Tensor:
-        """log p(x | z), entry by entry, in the shape of the parameters."""
+        """log p(x | z), entry by entry, in the shape of the parameters; at the code of a category the log
+        probability of its value, spread over the code."""
         location, scale, *dof = parameters
         square = ((x - location) / scale).square()
-        if not dof:
-            return -0.5 * square - scale.log() - 0.5 * math.log(2 * math.pi)
-        (nu,) = dof
-        tail = 0.5 * (nu + 1) * torch.log1p(square / nu)
-        return log_gamma_ratio(nu) - 0.5 * (math.pi * nu).log() - scale.log() - tail
+        if dof:
+            (nu,) = dof
+            tail = 0.5 * (nu + 1) * torch.log1p(square / nu)
+            density = log_gamma_ratio(nu) - 0.5 * (math.pi * nu).log() - scale.log() - tail
+        else:
+            density = -0.5 * square - scale.log() - 0.5 * math.log(2 * math.pi)
+        return self._at_categories(density, (self._log_p(c, x, location) for c in self.categories))
+
+    def mean(self, parameters: Parameters) -> Tensor:
+        """E[x | z], (*samples, n_columns): of a category, its codes in proportion to their probability."""
+        location = parameters[0]
+        return self._at_categories(location, (self._expected(c, location) for c in self.categories))
 
     def draw_entries(self, parameters: Parameters, generator: torch.Generator) -> Tensor:
         """One draw of every entry, in the shape of the parameters."""
@@ -123,7 +173,43 @@ class Autoencoder:
             half = dof[0] / 2
             # a normal over the root of a chi-square by its degrees of freedom
             noise = noise / (torch._standard_gamma(half, generator) / half).sqrt()
-        return location + scale * noise
+        drawn = location + scale * noise
+        return self._at_categories(drawn, (self._drawn(c, location, generator) for c in self.categories))
+
+    def _at_categories(self, entries: Tensor, codes: Iterator[Tensor]) -> Tensor:
+        """`entries`, (..., n_columns), with those of each category in their place."""
+        if not self.categories:
+            return entries
+        parts, start = [], 0
+        for category, values in zip(self.categories, codes, strict=True):
+            parts += [entries[..., start : category.columns.start], values]
+            start = category.columns.stop
+        return torch.cat([*parts, entries[..., start:]], dim=-1)
+
+    @staticmethod
+    def _log_odds(category: Category, out: Tensor) -> Tensor:
+        values = out[..., category.columns]
+        return values if category.binary else values.log_softmax(-1)
+
+    @staticmethod
+    def _log_p(category: Category, x: Tensor, location: Tensor) -> Tensor:
+        chosen, log_p = category.raw(x[..., category.columns]), location[..., category.columns]
+        return chosen * log_p - F.softplus(log_p) if category.binary else chosen * log_p
+
+    @staticmethod
+    def _expected(category: Category, location: Tensor) -> Tensor:
+        log_p = location[..., category.columns]
+        return category.standardized(log_p.sigmoid() if category.binary else log_p.exp())
+
+    @staticmethod
+    def _drawn(category: Category, location: Tensor, generator: torch.Generator) -> Tensor:
+        log_p = location[..., category.columns]
+        if category.binary:
+            lots = torch.rand(log_p.shape, generator=generator, device=log_p.device)
+            return category.standardized((lots < log_p.sigmoid()).to(log_p.dtype))
+        # the greatest of log p plus Gumbel noise: value v with probability p_v
+        noise = torch.empty_like(log_p).exponential_(generator=generator).log()
+        return category.standardized(F.one_hot((log_p - noise).argmax(-1), log_p.shape[-1]).to(log_p.dtype))
 
 
 def perceptron(x: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:

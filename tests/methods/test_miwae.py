@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -14,8 +15,9 @@ from sklearn.preprocessing import scale
 
 from methods import device
 from methods.base import ImputationError
+from methods.encoding import TableEncoder
 from methods.miwae import MIWAE
-from methods.vae import Autoencoder, log_gamma_ratio
+from methods.vae import Autoencoder, categories, log_gamma_ratio
 
 CASES = os.environ.get("LACUNA_CASES")
 QUICK = {"hidden": 8, "latent": 2, "epochs": 20, "n_samples": 20, "n_importance": 5}
@@ -96,6 +98,52 @@ def test_draws_of_entries_have_the_distribution_of_the_density(likelihood):
         location, spread, *dof = (float(p[0, j]) for p in parameters)
         family = stats.t(*dof, location, spread) if dof else stats.norm(location, spread)
         assert stats.kstest(drawn[:, j], family.cdf).pvalue > 1e-3
+
+
+def mixed_matrix():
+    """A category of three values, a number, a category of two, and the network over their codes."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "kind": pd.Categorical(rng.choice(list("abc"), 200, p=[0.5, 0.3, 0.2])),
+            "size": rng.normal(size=200),
+            "sign": rng.random(200) < 0.3,
+        }
+    )
+    encoder = TableEncoder(categories="joint").fit(frame)
+    net = Autoencoder(encoder.width, 6, 2, "student_t", categories(encoder.columns))
+    return frame, encoder, net
+
+
+def test_a_category_has_the_probability_of_its_value():
+    frame, encoder, net = mixed_matrix()
+    x = torch.as_tensor(encoder.encode(frame))
+    out = torch.randn(1, 5 * 3, generator=seeded(1)).double().expand(len(x), -1)
+    density = net.log_density(x, net.distribution(out))
+    kind = out[0, :3].log_softmax(0)[torch.as_tensor(frame["kind"].cat.codes.to_numpy()).long()]
+    torch.testing.assert_close(density[:, :3].sum(1), kind)
+    odds = out[0, 4].sigmoid()
+    sign = torch.where(torch.as_tensor(frame["sign"].to_numpy()), odds, 1 - odds).log()
+    torch.testing.assert_close(density[:, 4], sign)
+    # the number between them is what it is without categories
+    plain = Autoencoder(1, 6, 2, "student_t")
+    alone = plain.log_density(x[:, 3:4], plain.distribution(out[:, [3, 8, 13]]))
+    torch.testing.assert_close(density[:, 3:4], alone)
+
+
+def test_draws_of_a_category_are_values_in_their_proportion():
+    frame, encoder, net = mixed_matrix()
+    out = torch.randn(1, 5 * 3, generator=seeded(1)).repeat(20_000, 1)
+    parameters = net.distribution(out)
+    drawn = net.draw_entries(parameters, seeded(2))
+    torch.testing.assert_close(
+        drawn.mean(0)[[0, 1, 2, 4]], net.mean(parameters)[0, [0, 1, 2, 4]], atol=0.03, rtol=0
+    )
+    raw = net.categories[0].raw(drawn[:, :3])
+    torch.testing.assert_close(raw.sum(1), torch.ones(len(raw)))
+    torch.testing.assert_close(raw, raw.round())
+    raw = net.categories[1].raw(drawn[:, 4:])
+    torch.testing.assert_close(raw, raw.round().clamp(0, 1))
 
 
 # Weights
@@ -209,6 +257,7 @@ def test_draws_as_estimates_are_noisier_than_means():
         {"validation": 0.6},
         {"lr": 0.0},
         {"likelihood": "cauchy"},
+        {"min_scale": 0.0},
         {"estimate": "median"},
         {"device": "abacus"},
     ],
@@ -235,6 +284,7 @@ def test_each_switch_makes_another_imputation():
         {"validation": 0.0},
         {"batch_size": 20},
         {"lr": 1e-2},
+        {"min_scale": 0.5},
     ]
     filled = [MIWAE(**{**QUICK, **switch}).fit_transform(table) for switch in switches]
     for i, one in enumerate(filled):
@@ -284,6 +334,27 @@ def test_intervals_of_samples_cover_what_they_should(fitted):
     imputer, _, truth, mask, table = fitted
     low, high = np.quantile(np.stack(imputer.sample(table, 100)), [0.05, 0.95], axis=0)
     assert 0.8 < ((low <= truth) & (truth <= high))[mask].mean() < 0.97
+
+
+def test_a_number_that_most_rows_share_does_not_hide_the_other_columns():
+    rng = np.random.default_rng(0)
+    kind = rng.integers(5, size=1000)
+    truth = pd.DataFrame(
+        {
+            "gain": np.where(rng.random(1000) < 0.9, 0.0, rng.lognormal(8, 1, 1000)),
+            "kind": pd.Categorical(np.array(list("abcde"))[kind]),
+            "years": kind * 2.0 + 0.1 * rng.normal(size=1000),
+        }
+    )
+    mask = rng.random(truth.shape) < 0.2
+    filled = MIWAE(latent=3, hidden=32, epochs=60, n_samples=100, device="cpu", random_state=0).fit_transform(
+        truth.mask(mask)
+    )
+    seen = ~mask[:, 2]
+    hidden = mask[:, 1] & seen
+    assert (filled["kind"] == truth["kind"])[hidden].mean() > 0.8
+    hidden = mask[:, 2] & ~mask[:, 1]
+    assert (filled["years"] - truth["years"])[hidden].abs().mean() < 0.5 * truth["years"].std()
 
 
 def test_one_hidden_unit_predicts_little_more_than_the_mean():
