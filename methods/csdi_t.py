@@ -62,8 +62,9 @@ from methods.csdi_loss import TargetRatio, choose_targets, draw_share, loss, pre
 from methods.csdi_net import ConditionalMLP, ConditionalNet, Transformer
 from methods.csdi_presets import DECAYS, PRESETS, Settings
 from methods.device import torch_device
-from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer
+from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer, Plan
 from methods.encoding import TableEncoder
+from methods.noise import Normal
 from methods.presets import chosen
 from methods.registry import MethodInfo
 from methods.training import CHECK_EVERY, Codes, Rows, Schedule, train
@@ -264,9 +265,9 @@ class TabCSDI(DiffusionImputer):
         kept = 8 * settings.n_layers * self._network(n_encoded).width
         return 40.0 * n_rows * n_encoded + 4.0 * kept * min(settings.batch_size, n_rows)
 
-    def _plan(self) -> tuple[int, Aggregate, int]:
+    def _plan(self) -> Plan:
         settings = self.settings()
-        return settings.n_samples, settings.aggregate, self.net_.width
+        return Plan(settings.n_samples, settings.aggregate, self.net_.width)
 
     @torch.inference_mode(False)
     def _fit(self, X: Matrix, rng: np.random.Generator) -> None:
@@ -315,9 +316,9 @@ class TabCSDI(DiffusionImputer):
         trained = train(start, step, len(x), schedule, generator, None if held_out is None else judge)
         self.weights_, self.loss_, self.epochs_ = trained.weights, trained.loss, trained.epochs
 
-    def _draw(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         settings = self.settings()
-        return self._run(settings.n_steps or settings.n_diffusion, known, missing, generator)
+        return self._run(settings.n_steps or settings.n_diffusion, known, missing, normal)
 
     def _sample(self, X: Matrix, n_samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
         samples = np.repeat(X[None], n_samples, axis=0)
@@ -325,10 +326,10 @@ class TabCSDI(DiffusionImputer):
             samples[:, rows] = draws.cpu().numpy()
         return np.where(np.isnan(X), samples, X)
 
-    def _draw_whole(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
-        return self._run(self.settings().n_diffusion, known, missing, generator)
+    def _draw_whole(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
+        return self._run(self.settings().n_diffusion, known, missing, normal)
 
-    def _run(self, n_steps: int, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+    def _run(self, n_steps: int, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         settings = self.settings()
         bounds = (self.low_, self.high_) if settings.clip else None
         sampler = ddpm.Sampler(self.signal_, n_steps=n_steps, eta=settings.eta, n_repeats=1, bounds=bounds)
@@ -342,4 +343,4 @@ class TabCSDI(DiffusionImputer):
             skip, scale = precondition(a_t)
             return (x - math.sqrt(a_t) * (skip * x + scale * estimate)) / math.sqrt(1 - a_t)
 
-        return sampler(predict, known, missing, generator)
+        return sampler(predict, known, missing, normal)

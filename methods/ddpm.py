@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from methods.checks import check_integer
+from methods.noise import Normal
 
 Predict = Callable[[Tensor, int], Tensor]
 """ε_θ(x_t, t) for rows (n_rows, n_columns) at one step."""
@@ -116,9 +117,7 @@ class Sampler:
         return [round(last * k / self.n_steps) for k in range(self.n_steps, -1, -1)]
 
     @torch.no_grad()
-    def __call__(
-        self, predict: Predict, known: Tensor, missing: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, predict: Predict, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         """Draw the missing entries of rows, given the observed ones.
 
         Parameters
@@ -129,15 +128,14 @@ class Sampler:
             (n_rows, n_columns); what stands at missing entries has no influence.
         missing
             bool, the shape of `known`.
+        normal
+            Noise in the shape of `known`.
 
         Returns
         -------
         Tensor
             The shape of `known`, whose observed entries it holds.
         """
-
-        def normal() -> Tensor:
-            return torch.randn(known.shape, generator=generator, device=known.device)
 
         x = normal()
         for t, s in itertools.pairwise(self.steps()):
@@ -151,7 +149,7 @@ class Sampler:
                     x = math.sqrt(a_t / a_s) * x + math.sqrt(1 - a_t / a_s) * normal()
         return x
 
-    def _step(self, x: Tensor, noise: Tensor, a_t: float, a_s: float, normal: Callable[[], Tensor]) -> Tensor:
+    def _step(self, x: Tensor, noise: Tensor, a_t: float, a_s: float, normal: Normal) -> Tensor:
         """From ᾱ_t to ᾱ_s: the estimated x_0 and ε, mixed anew, and the posterior's own noise."""
         sigma = self.eta * math.sqrt((1 - a_s) / (1 - a_t) * (1 - a_t / a_s))
         clean = (x - math.sqrt(1 - a_t) * noise) / math.sqrt(a_t)

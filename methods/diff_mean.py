@@ -30,6 +30,7 @@ from methods import ddpm
 from methods.checks import check_choice, check_integer
 from methods.meanfilled import MeanFilled
 from methods.networks import NoiseLevelNet
+from methods.noise import Normal
 from methods.registry import MethodInfo
 from methods.training import EntryLoss, Rows, mean_over
 
@@ -131,11 +132,11 @@ class DiffMean(MeanFilled):
 
         return loss
 
-    def _draw(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         bounds = (self.low_, self.high_) if self.clip else None
         sampler = ddpm.Sampler(self.signal_, n_steps=self.n_diffusion, eta=1.0, n_repeats=1, bounds=bounds)
 
         def predict(x: Tensor, t: int) -> Tensor:
             return self.net_(self.weights_, x, x.new_full((1, 1), t))
 
-        return sampler(predict, known, missing, generator)
+        return sampler(predict, known, missing, normal)

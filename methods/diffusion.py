@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from torch import Tensor
 
 from methods.base import ImputationError, Imputer, Matrix
 from methods.device import activation_budget, torch_device, torch_generator
+from methods.noise import Normal, antithetic_normal, normal_like
 from methods.training import Codes, HeldOut, hold_out
 
-Draw = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+Draw = Callable[[Tensor, Tensor, Normal], Tensor]
 Aggregate = Literal["mean", "median"]
 
 MIN_STACKED = 1024
@@ -28,14 +29,25 @@ AGGREGATES: dict[Aggregate, Callable[[Tensor], Tensor]] = {
 """(n_samples, n_rows, n_columns) -> (n_rows, n_columns)."""
 
 
+class Plan(NamedTuple):
+    """How an imputation is made of draws."""
+
+    n_samples: int
+    aggregate: Aggregate
+    width: int
+    """Of the widest layer of the network."""
+    antithetic: bool = False
+    """Draws in pairs, each with the noise of the other negated."""
+
+
 class DiffusionImputer(Imputer):
     """Imputation by the mean or median of conditional samples.
 
     Subclasses implement ``_fit``, which learns a model, and
 
-    - ``_draw(known, missing, generator)``: one draw of each row, all (n_rows, n_encoded) on the device, in
-      units of the matrix; `known` holds 0 where `missing`;
-    - ``_plan()``: samples to aggregate, how, and the width of the widest layer.
+    - ``_draw(known, missing, normal)``: one draw of each row, all (n_rows, n_encoded) on the device, in units
+      of the matrix; `known` holds 0 where `missing`; all noise comes from `normal`;
+    - ``_plan()``: how an imputation is made of draws.
     """
 
     device: str
@@ -45,14 +57,14 @@ class DiffusionImputer(Imputer):
         """Where it computes."""
         return str(torch_device(self.device))
 
-    def _draw(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         raise NotImplementedError
 
-    def _draw_whole(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw_whole(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         """``_draw`` for rows of which nothing is known."""
-        return self._draw(known, missing, generator)
+        return self._draw(known, missing, normal)
 
-    def _plan(self) -> tuple[int, Aggregate, int]:
+    def _plan(self) -> Plan:
         raise NotImplementedError
 
     def _impute(self, X: Matrix, rng: np.random.Generator) -> Matrix:
@@ -72,24 +84,34 @@ class DiffusionImputer(Imputer):
 
     def _expect(self, X: Matrix, generator: torch.Generator) -> Matrix:
         """The matrix with the mean or median of its draws in the holes."""
-        n_samples, aggregate, _ = self._plan()
+        plan = self._plan()
         filled = X.copy()
-        for rows, draws in self._draws(X, n_samples, generator):
-            filled[rows] = AGGREGATES[aggregate](draws).cpu().numpy()
+        for rows, draws in self._draws(X, plan.n_samples, generator, antithetic=plan.antithetic):
+            filled[rows] = AGGREGATES[plan.aggregate](draws).cpu().numpy()
         return np.where(np.isnan(X), filled, X)
 
     def _draws(
-        self, X: Matrix, n_samples: int, generator: torch.Generator, draw: Draw | None = None
+        self,
+        X: Matrix,
+        n_samples: int,
+        generator: torch.Generator,
+        draw: Draw | None = None,
+        *,
+        antithetic: bool = False,
     ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
         """(numbers of rows with holes, their draws (n_samples, n_rows, n_encoded)), chunk by chunk."""
         incomplete = np.flatnonzero(np.isnan(X).any(axis=1))
-        n_stacked = max(activation_budget(generator.device) // self._plan()[2], MIN_STACKED)
+        n_stacked = max(activation_budget(generator.device) // self._plan().width, MIN_STACKED)
         n_chunk = max(n_stacked // n_samples, 1)
         for start in range(0, len(incomplete), n_chunk):
             rows = incomplete[start : start + n_chunk]
             chunk = torch.as_tensor(X[rows], dtype=torch.float32, device=generator.device)
             stacked = chunk.repeat(n_samples, 1)  # (n_samples * n_rows, n_encoded)
-            draws = (draw or self._draw)(stacked.nan_to_num(0.0), stacked.isnan(), generator)
+            n_pairs = n_samples // 2 * len(rows) if antithetic else 0
+            normal = (
+                antithetic_normal(stacked, n_pairs, generator) if n_pairs else normal_like(stacked, generator)
+            )
+            draws = (draw or self._draw)(stacked.nan_to_num(0.0), stacked.isnan(), normal)
             if not torch.isfinite(draws).all():
                 raise ImputationError(f"{self.info.name}: sampling diverged to a value that is not finite")
             yield rows, draws.view(n_samples, *chunk.shape)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from methods.networks import NoiseLevelNet
+from methods.noise import Normal
 from methods.training import mean_over
 
 SIGMA_DATA = 0.5
@@ -138,9 +139,7 @@ class Sampler:
         return [(high + i / last * (low - high)) ** RHO for i in range(self.n_steps)] + [0.0]
 
     @torch.no_grad()
-    def __call__(
-        self, denoise: Denoise, known: Tensor, missing: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def __call__(self, denoise: Denoise, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         """Draw the missing entries of rows, given the observed ones.
 
         Parameters
@@ -151,6 +150,8 @@ class Sampler:
             (n_rows, n_columns); what stands at missing entries has no influence.
         missing
             bool, the shape of `known`.
+        normal
+            Noise in the shape of `known`.
 
         Returns
         -------
@@ -160,7 +161,7 @@ class Sampler:
 
         entry = self._entry
         levels = self.levels()
-        x = entry(levels[0]) * torch.randn(known.shape, generator=generator, device=known.device)
+        x = entry(levels[0]) * normal()
         for t, s in itertools.pairwise(levels):
             step = self._euler_maruyama if self.solver == "sde" else self._heun
             n_repeats = self.n_repeats if s > 0 else 1
@@ -171,8 +172,7 @@ class Sampler:
                 begin = entry(t if repeat < n_repeats - 1 else s)
                 if begin:
                     raised = math.sqrt(spread**2 + begin**2 - s**2)
-                    noise = torch.randn(known.shape, generator=generator, device=known.device)
-                    x.addcmul_(noise, torch.where(missing, raised, begin))
+                    x.addcmul_(normal(), torch.where(missing, raised, begin))
         return x
 
     def _entry(self, t: float) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 from methods.base import Matrix
 from methods.checks import check_integer, check_number
 from methods.device import torch_device
-from methods.diffusion import Aggregate, DiffusionImputer
+from methods.diffusion import DiffusionImputer, Plan
 from methods.networks import NoiseLevelNet
 from methods.training import EntryLoss, Schedule, train_on_entries
 
@@ -40,8 +40,8 @@ class MeanFilled(DiffusionImputer):
         check_number("validation", self.validation, low=0, high=0.5)
         torch_device(self.device)
 
-    def _plan(self) -> tuple[int, Aggregate, int]:
-        return 1, "mean", 2 * self.hidden
+    def _plan(self) -> Plan:
+        return Plan(1, "mean", 2 * self.hidden)
 
     @torch.inference_mode(False)
     def _fit(self, X: Matrix, rng: np.random.Generator) -> None:

@@ -40,8 +40,9 @@ from methods import ddpm
 from methods.base import Matrix
 from methods.checks import check_choice, check_integer, check_number
 from methods.device import torch_device
-from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer
+from methods.diffusion import AGGREGATES, Aggregate, DiffusionImputer, Plan
 from methods.networks import NoiseLevelNet
+from methods.noise import Normal
 from methods.registry import MethodInfo
 from methods.training import Rows, Schedule, mean_over, train_on_entries
 
@@ -171,8 +172,8 @@ class MissDiff(DiffusionImputer):
         ddpm.check_steps(self.n_steps, self.n_diffusion, bounded=self.clip)
         torch_device(self.device)
 
-    def _plan(self) -> tuple[int, Aggregate, int]:
-        return self.n_samples, self.aggregate, 2 * self.hidden
+    def _plan(self) -> Plan:
+        return Plan(self.n_samples, self.aggregate, 2 * self.hidden)
 
     @torch.inference_mode(False)
     def _fit(self, X: Matrix, rng: np.random.Generator) -> None:
@@ -207,7 +208,7 @@ class MissDiff(DiffusionImputer):
         )
         self.weights_, self.loss_, self.epochs_ = trained.weights, trained.loss, trained.epochs
 
-    def _draw(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         sampler = ddpm.Sampler(
             self.signal_,
             n_steps=self.n_steps or self.n_diffusion,
@@ -219,7 +220,7 @@ class MissDiff(DiffusionImputer):
         def predict(x: Tensor, t: int) -> Tensor:
             return self.net_(self.weights_, x, x.new_full((1, 1), t))
 
-        return sampler(predict, known, missing, generator)
+        return sampler(predict, known, missing, normal)
 
 
 def masked_loss(

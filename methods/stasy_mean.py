@@ -48,6 +48,7 @@ from methods import edm
 from methods.checks import check_choice, check_integer
 from methods.meanfilled import MeanFilled
 from methods.networks import NoiseLevelNet
+from methods.noise import Normal
 from methods.registry import MethodInfo
 from methods.training import EntryLoss, Rows, mean_over
 
@@ -183,11 +184,11 @@ class STaSyMean(MeanFilled):
 
         return loss
 
-    def _draw(self, known: Tensor, missing: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         half = edm.SIGMA_DATA
         bounds = (half * self.low_, half * self.high_) if self.clip else None
         denoise = edm.denoiser(self.net_, self.weights_, bounds)
-        return Sampler(self.n_steps, 1, "sde", sde=self.sde)(denoise, half * known, missing, generator) / half
+        return Sampler(self.n_steps, 1, "sde", sde=self.sde)(denoise, half * known, missing, normal) / half
 
 
 def score_errors(

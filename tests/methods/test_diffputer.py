@@ -14,6 +14,7 @@ from methods import device, diffusion, edm
 from methods.base import ImputationError
 from methods.diffputer import PRESETS, DiffPuter
 from methods.networks import NoiseLevelNet
+from methods.noise import antithetic_normal, normal_like
 
 CASES = os.environ.get("LACUNA_CASES")
 QUICK = {
@@ -97,7 +98,7 @@ def test_unconditional_samples_have_the_covariance_of_the_data(solver, inflation
     *_, covariance = gaussian_table(2)
     nothing = torch.zeros(4000, 4)
     sampler = edm.Sampler(n_steps=50, n_repeats=1, solver=solver)
-    draws = sampler(exact_denoiser(covariance / 4), nothing, nothing == 0, seeded())
+    draws = sampler(exact_denoiser(covariance / 4), nothing, nothing == 0, normal_like(nothing, seeded()))
     np.testing.assert_allclose(np.cov(draws.numpy().T), inflation * covariance / 4, atol=0.02)
 
 
@@ -120,11 +121,37 @@ def test_the_mean_of_conditional_samples_nears_the_exact_one_with_repeats(
     exact = conditional_means(table, covariance)
     known = torch.as_tensor(table / 2, dtype=torch.float32).nan_to_num(0.0).repeat(100, 1)
     missing = torch.as_tensor(mask).repeat(100, 1)
-    draws = 2 * sampler(exact_denoiser(covariance / 4), known, missing, seeded())
+    draws = 2 * sampler(exact_denoiser(covariance / 4), known, missing, normal_like(known, seeded()))
     mean = draws.view(100, 60, 4).mean(0).numpy()
     assert low <= np.sqrt(np.mean((mean - exact)[mask] ** 2)) < high
     observed = draws.view(100, 60, 4)[0].numpy()[~mask]
     np.testing.assert_allclose(observed, truth[~mask], rtol=1e-6)
+
+
+def test_one_antithetic_pair_is_worth_many_draws_where_the_denoiser_is_linear(
+    gaussian_table, conditional_means
+):
+    _, mask, table, covariance = gaussian_table(60)
+    exact = conditional_means(table, covariance)
+    rows = torch.as_tensor(table / 2, dtype=torch.float32)
+    sampler = edm.Sampler(n_steps=8, n_repeats=20, solver="sde", sigma_max=5.0)
+
+    def draw(n_samples, source):
+        stacked = rows.repeat(n_samples, 1)
+        draws = 2 * sampler(
+            exact_denoiser(covariance / 4), stacked.nan_to_num(0.0), stacked.isnan(), source(stacked)
+        )
+        return draws.view(n_samples, 60, 4).numpy()
+
+    def gap(draws):
+        return np.sqrt(np.mean((draws.mean(0) - exact)[mask] ** 2))
+
+    pair = draw(2, lambda stacked: antithetic_normal(stacked, 60, seeded()))
+    assert gap(pair) < 0.7 * gap(draw(20, lambda stacked: normal_like(stacked, seeded())))
+    # each of the two by itself is a draw like any other
+    first = draw(1, lambda stacked: normal_like(stacked, seeded()))
+    np.testing.assert_allclose(pair[0], first[0], atol=1e-5)
+    assert np.std((pair[1] - exact)[mask]) > 0.5 * np.std((first[0] - exact)[mask])
 
 
 def test_what_stands_at_missing_entries_has_no_influence(gaussian_table):
@@ -132,8 +159,10 @@ def test_what_stands_at_missing_entries_has_no_influence(gaussian_table):
     missing = torch.as_tensor(mask)
     sampler = edm.Sampler(n_steps=5, n_repeats=2, solver="heun")
     draws = [
-        sampler(exact_denoiser(covariance), torch.as_tensor(known, dtype=torch.float32), missing, seeded())
-        for known in (np.where(mask, 0, table), np.where(mask, 1e3, table))
+        sampler(exact_denoiser(covariance), known, missing, normal_like(known, seeded()))
+        for known in (
+            torch.as_tensor(np.where(mask, hidden, table), dtype=torch.float32) for hidden in (0, 1e3)
+        )
     ]
     assert torch.equal(*draws)
 
@@ -191,7 +220,7 @@ def test_each_switch_makes_another_imputation(gaussian_table):
     switches = [{}, {"n_rounds": 3}, {"n_samples": 4}, {"n_steps": 6}, {"n_repeats": 3}, {"solver": "heun"}]
     switches += [{"hidden": 8}, {"warm_start": False}, {"categories": "onehot"}, {"validation": 0.0}]
     switches += [{"batch_size": 20}, {"sigma_max": 40.0}, {"preset": "official"}, {"start": "mean"}]
-    switches += [{"anneal": False}, {"min_steps": 12}]
+    switches += [{"anneal": False}, {"min_steps": 12}, {"antithetic": False}]
     filled = [DiffPuter(**{**QUICK, **switch}).fit_transform(frame)["a"].to_numpy() for switch in switches]
     for i, one in enumerate(filled):
         for other in filled[:i]:

@@ -13,6 +13,7 @@ from methods import edm
 from methods.base import NotSupportedError
 from methods.diff_mean import DiffMean
 from methods.networks import NoiseLevelNet
+from methods.noise import normal_like
 from methods.stasy_mean import SIGMAS, TIME_MIN, Sampler, STaSyMean, pace, score_errors
 
 QUICK = {"hidden": 16, "epochs": 10, "device": "cpu", "random_state": 0}
@@ -164,7 +165,7 @@ def test_the_sampler_with_an_exact_denoiser_draws_the_gaussian(sde):
         return torch.linalg.solve(sigma_0 + sigma**2 * torch.eye(3), x.T).T @ sigma_0
 
     nothing = torch.zeros(4000, 3)
-    draws = Sampler(100, 1, "sde", sde=sde)(denoise, nothing, nothing == 0, seeded())
+    draws = Sampler(100, 1, "sde", sde=sde)(denoise, nothing, nothing == 0, normal_like(nothing, seeded()))
     np.testing.assert_allclose(4 * np.cov(draws.numpy().T), COVARIANCE, atol=0.12)
 
 

@@ -15,6 +15,7 @@ from methods import ddpm
 from methods.diffusion import AGGREGATES
 from methods.missdiff import MissDiff, masked_loss
 from methods.networks import NoiseLevelNet
+from methods.noise import normal_like
 
 CASES = os.environ.get("LACUNA_CASES")
 QUICK = {"n_diffusion": 10, "hidden": 16, "epochs": 10, "n_samples": 2, "device": "cpu", "random_state": 0}
@@ -115,7 +116,7 @@ def test_unconditional_samples_have_the_covariance_of_the_data(n_steps, eta, gau
     *_, covariance = gaussian_table(2)
     nothing = torch.zeros(4000, 4)
     sampler = ddpm.Sampler(SIGNAL, n_steps=n_steps, eta=eta, n_repeats=1)
-    draws = sampler(exact_network(covariance), nothing, nothing == 0, seeded())
+    draws = sampler(exact_network(covariance), nothing, nothing == 0, normal_like(nothing, seeded()))
     np.testing.assert_allclose(np.cov(draws.numpy().T), covariance, atol=0.2)
 
 
@@ -127,7 +128,11 @@ def test_the_mean_of_conditional_samples_nears_the_exact_one_with_repeats(
     known = torch.as_tensor(table, dtype=torch.float32).nan_to_num(0.0).repeat(100, 1)
     missing = torch.as_tensor(mask).repeat(100, 1)
     sampler = ddpm.Sampler(SIGNAL, n_steps=25, eta=1.0, n_repeats=n_repeats)
-    draws = sampler(exact_network(covariance), known, missing, seeded()).view(100, 60, 4).numpy()
+    draws = (
+        sampler(exact_network(covariance), known, missing, normal_like(known, seeded()))
+        .view(100, 60, 4)
+        .numpy()
+    )
     gap = (draws.mean(0) - conditional_means(table, covariance))[mask]
     assert np.sqrt(np.mean(gap**2)) < bound
     np.testing.assert_allclose(draws[0][~mask], truth[~mask], rtol=1e-6)
@@ -143,7 +148,7 @@ def test_observed_entries_carry_the_noise_of_their_step():
 
     known = torch.full((20_000, 1), 3.0)
     sampler = ddpm.Sampler(SIGNAL, n_steps=50, eta=1.0, n_repeats=1)
-    sampler(predict, known, torch.zeros_like(known).bool(), seeded())
+    sampler(predict, known, torch.zeros_like(known).bool(), normal_like(known, seeded()))
     for t in (40, 25, 10):
         assert float(seen[t].mean()) == pytest.approx(SIGNAL[t] ** 0.5 * 3, abs=0.03)
         assert float(seen[t].var()) == pytest.approx(1 - SIGNAL[t], rel=0.05)
@@ -156,7 +161,7 @@ def test_bounds_hold_where_the_network_is_wrong():
     nothing = torch.zeros(100, 2)
     bounds = (torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 3.0]))
     sampler = ddpm.Sampler(SIGNAL, n_steps=50, eta=1.0, n_repeats=2, bounds=bounds)
-    draws = sampler(predict, nothing, nothing == 0, seeded())
+    draws = sampler(predict, nothing, nothing == 0, normal_like(nothing, seeded()))
     assert (draws >= bounds[0] - 1e-5).all()
     assert (draws <= bounds[1] + 1e-5).all()
 
