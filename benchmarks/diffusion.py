@@ -131,27 +131,11 @@ def plain_e_step(
     return torch.stack(samples).mean(0) / edm.SIGMA_DATA
 
 
+CUT_DOWN = {"preset": "official", "n_steps": 5, "n_repeats": 5, "precision": "auto"}
 E_STEPS: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
     ("fast", 2000, 10, {"preset": "fast"}),
-    (
-        "official, cut down",
-        500,
-        20,
-        {"preset": "official", "n_steps": 5, "n_repeats": 5, "precision": "auto"},
-    ),
-    (
-        "the same, 4 in pairs",
-        500,
-        20,
-        {
-            "preset": "official",
-            "n_steps": 5,
-            "n_repeats": 5,
-            "precision": "auto",
-            "n_samples": 4,
-            "antithetic": True,
-        },
-    ),
+    ("official, cut down", 500, 20, CUT_DOWN),
+    ("the same, two pairs", 500, 20, {**CUT_DOWN, "n_samples": 4, "antithetic": True}),
 )
 """Label, rows, samples of the plain way, and parameters; the full width of "official" on fewer levels, passed
 less often."""

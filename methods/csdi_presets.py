@@ -36,6 +36,7 @@ class Settings:
     eta: float
     clip: bool
     n_samples: int
+    antithetic: bool
     aggregate: Aggregate
     categories: CategoryCode
     epochs: int
@@ -61,7 +62,8 @@ PRESETS: Mapping[str, Settings] = {
         n_steps=5,
         eta=1.0,
         clip=True,
-        n_samples=30,
+        n_samples=10,
+        antithetic=True,
         aggregate="median",
         categories="onehot",
         epochs=300,
@@ -86,6 +88,7 @@ PRESETS: Mapping[str, Settings] = {
         eta=1.0,
         clip=False,
         n_samples=100,
+        antithetic=False,
         aggregate="median",
         categories="onehot",
         epochs=500,

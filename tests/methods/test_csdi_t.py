@@ -280,6 +280,7 @@ def test_each_switch_makes_another_imputation(gaussian_table):
         {"eta": 0.0},
         {"clip": False, "predict": "noise", "n_steps": 10},
         {"n_samples": 3},
+        {"antithetic": False},
     ]
     switches += [{"n_samples": 3, "aggregate": "mean"}, {"categories": "bits"}, {"validation": 0.0}]
     switches += [{"batch_size": 20}, {"lr": 1e-2}, {"decay": "steps"}, {"weight_decay": 0.0}]

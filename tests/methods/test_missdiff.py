@@ -208,7 +208,14 @@ def test_few_steps_without_bounds_are_refused():
 def test_each_switch_makes_another_imputation(gaussian_table):
     _, _, table, _ = gaussian_table(40)
     switches = [{}, {"n_diffusion": 20}, {"schedule": "cosine"}, {"fill": "noise"}, {"n_steps": 5}]
-    switches += [{"eta": 0.0}, {"n_repeats": 2}, {"clip": False}, {"n_samples": 3}, {"hidden": 8}]
+    switches += [
+        {"eta": 0.0},
+        {"antithetic": False},
+        {"n_repeats": 2},
+        {"clip": False},
+        {"n_samples": 3},
+        {"hidden": 8},
+    ]
     switches += [{"n_samples": 3, "aggregate": "median"}, {"validation": 0.0}, {"batch_size": 20}]
     filled = [MissDiff(**{**QUICK, **switch}).fit_transform(table) for switch in switches]
     for i, one in enumerate(filled):
