@@ -55,6 +55,9 @@ class Imputer(TransformerMixin, BaseEstimator):
     category_code: ClassVar[CategoryCode] = "onehot"
     """"joint" where distances or a loss over entries decide: each column of the table then counts alike."""
 
+    tails: ClassVar[float | None] = None
+    """Where numbers far out are drawn in; see :class:`methods.encoding.TableEncoder`."""
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn from the observed entries of `X`.
 
@@ -182,7 +185,7 @@ class Imputer(TransformerMixin, BaseEstimator):
         return 8.0 * n_rows * n_encoded
 
     def _make_encoder(self) -> TableEncoder:
-        return TableEncoder(categories=self.category_code)
+        return TableEncoder(categories=self.category_code, tails=self.tails)
 
     # machinery
 

@@ -108,7 +108,7 @@ class IGRM(Grape):
         reference="Zhong et al., Data Imputation with Iterative Graph Reconstruction, AAAI 2023",
         inductive=False,
         stochastic=False,
-        version=2,
+        version=3,
         accelerated=True,
         search_space={
             "n_friends": [10, 20, 50],

@@ -21,8 +21,8 @@ SECONDS: Mapping[str, tuple[float, ...]] = {
     "softimpute": (0.07, 0.07, 0.43),
     "knn": (0.03, 0.24, 3.5),
     "sinkhorn": (0.37, 3.1, 14),
+    "missforest": (1.0, 1.5, 7.2),
     "sinkhorn_rr": (4.4, 1.8, 3.0),
-    "missforest": (2.6, 3.0, 14),
     "tdm": (3.2, 2.0, 7.7),
     "newimp": (1.2, 14, 164),
     "miracle": (5.0, 15, 40),
@@ -32,10 +32,10 @@ SECONDS: Mapping[str, tuple[float, ...]] = {
     "remasker": (17, 7.3, 24),
     "igrm": (20, 14, 57),
     "mcflow": (7.4, 20, 18),
-    "miwae": (13, 44, 86),
+    "miwae": (11, 49, 82),
     "csdi_t": (5.8, 36),
     "missdiff": (8.2, 46),
-    "diffputer": (18, 92),
+    "diffputer": (7.8, 32, 133),
 }
 """CPU seconds of one thread on :data:`CELLS` (``benchmarks/costs.py``), in the order from plain to costly."""
 GROWTH = (0.7, 2.0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.encoding import TableEncoder, find_holes
+from methods.encoding import TableEncoder, draw_in, draw_out, find_holes
 
 CODES = ["onehot", "joint", "bits"]
 
@@ -145,6 +145,32 @@ def test_standardize_false_leaves_numbers_in_their_units():
 def test_subnormal_spread_does_not_divide_by_zero():
     table = pd.DataFrame({"a": [0.0, 5e-324, 0.0]})
     assert np.isfinite(TableEncoder().fit(table).encode(table)).all()
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.sampled_from([1.0, 4.0]))
+def test_what_is_drawn_in_comes_out_again_in_the_same_order(values, tails):
+    values = np.sort(np.array(values))
+    inside = draw_in(values, tails)
+    assert (np.diff(inside) >= 0).all()
+    assert np.abs(inside).max() <= tails + 21
+    np.testing.assert_array_equal(inside[np.abs(values) <= tails], values[np.abs(values) <= tails])
+    np.testing.assert_allclose(draw_out(inside, tails), values, rtol=1e-6, atol=1e-6)
+
+
+def test_a_number_that_runs_off_is_drawn_out_to_a_finite_one():
+    assert np.isfinite(draw_out(np.array([1e6, -1e6]), 4.0)).all()
+
+
+def test_tails_are_drawn_in_for_numbers_alone_and_out_again():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": [*rng.normal(size=199), 1e4], "k": pd.Categorical(["a", *"b" * 199])})
+    plain, drawn = TableEncoder().fit(table), TableEncoder(tails=4.0).fit(table)
+    assert plain.encode(table)[:, 0].max() > 14
+    matrix = drawn.encode(table)
+    assert matrix[:, 0].max() < 7
+    np.testing.assert_array_equal(matrix[:, 1], plain.encode(table)[:, 1])
+    back = drawn.decode(matrix, table.assign(x=np.nan))
+    np.testing.assert_allclose(back["x"], table["x"], rtol=1e-9)
 
 
 def test_unknown_code_is_refused():

@@ -200,6 +200,19 @@ def test_divergence_is_an_error():
         Grape(**{**QUICK, "lr": 1e38, "anneal": False}).fit(X)
 
 
+def test_columns_with_long_tails_do_not_rule_the_others(monkeypatch):
+    rng = np.random.default_rng(0)
+    related = rng.normal(size=(600, 1)) + 0.4 * rng.normal(size=(600, 5))
+    truth = np.hstack([related, np.exp(4 * rng.normal(size=(600, 15)))])
+    mask = rng.random(truth.shape) < 0.3
+    errors = []
+    for tails in (Grape.tails, None):
+        monkeypatch.setattr(Grape, "tails", tails)
+        filled = Grape(n_steps=300, device="cpu", random_state=0).fit_transform(np.where(mask, np.nan, truth))
+        errors.append(np.abs(filled - truth)[:, :5][mask[:, :5]].mean())
+    assert errors[0] < 0.92 * errors[1]
+
+
 @pytest.mark.skipif(CASES is None, reason="LACUNA_CASES names no folder of fixed tables")
 def test_is_far_below_the_mean_of_parkinsons():
     case = np.load(Path(str(CASES)) / "parkinsons_MCAR_0.npz", allow_pickle=False)
