@@ -55,6 +55,8 @@ def main() -> None:
         for name, build in CONTENDERS.items()
         if not (arguments.no_forests and name in (FORESTS, "missforest"))
     }
+    for build in contenders.values():
+        build()  # what a method imports, and compiles once a machine, is no part of its time
     with threadpool_limits(1):
         for title, truth, mask in every_table():
             if chosen is None or title in chosen:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from methods.base import ImputationError, Imputer, Matrix
 from methods.device import activation_budget, torch_device, torch_generator
-from methods.noise import Normal, antithetic_normal, normal_like
+from methods.noise import Normal, antithetic_normal
 from methods.training import Codes, HeldOut, hold_out
 
 Draw = Callable[[Tensor, Tensor, Normal], Tensor]
@@ -108,9 +108,7 @@ class DiffusionImputer(Imputer):
             chunk = torch.as_tensor(X[rows], dtype=torch.float32, device=generator.device)
             stacked = chunk.repeat(n_samples, 1)  # (n_samples * n_rows, n_encoded)
             n_pairs = n_samples // 2 * len(rows) if antithetic else 0
-            normal = (
-                antithetic_normal(stacked, n_pairs, generator) if n_pairs else normal_like(stacked, generator)
-            )
+            normal = antithetic_normal(stacked, n_pairs, generator)
             draws = (draw or self._draw)(stacked.nan_to_num(0.0), stacked.isnan(), normal)
             if not torch.isfinite(draws).all():
                 raise ImputationError(f"{self.info.name}: sampling diverged to a value that is not finite")

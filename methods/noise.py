@@ -27,6 +27,8 @@ def antithetic_normal(rows: Tensor, n_pairs: int, generator: torch.Generator) ->
     >>> bool((noise[:2] == -noise[2:4]).all()), noise.shape
     (True, torch.Size([5, 2]))
     """
+    if n_pairs == 0:
+        return normal_like(rows, generator)
     shape = (len(rows) - n_pairs, *rows.shape[1:])
 
     def normal() -> Tensor:
