@@ -13,6 +13,7 @@ and their holes get that one value (or, with nothing observed at all, :data:`CON
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Column:
     """The fill of a column that is left out of the matrix; None for one that is in it."""
     slice: slice
     """Its columns in the matrix; empty if left out."""
+    reach: tuple[float, float] = (-math.inf, math.inf)
+    """Least and greatest observed value of a numeric column, standardised."""
 
     @property
     def encoded(self) -> bool:
@@ -67,7 +70,7 @@ class TableEncoder:
         False leaves numeric columns in their own units (for a table that was standardised before).
     tails : float, optional
         Numbers beyond so many standard deviations stand in the matrix by the logarithm of what is beyond
-        (:func:`draw_in`), and what an imputer says of them is drawn out again.
+        (:func:`draw_in`), and what an imputer says of them is drawn out again, no further than was observed.
     """
 
     def __init__(
@@ -176,9 +179,11 @@ class TableEncoder:
             )
         if kind == "numeric" and (not self.standardize or scale[0] == 0):
             center, scale = _ZERO, _ONE
-        return Column(
-            name, kind, categories, codebook, center, scale, None, slice(start, start + raw.shape[1])
-        )
+        place = slice(start, start + raw.shape[1])
+        if kind == "categorical":
+            return Column(name, kind, categories, codebook, center, scale, None, place)
+        low, high = (raw.min() - center[0]) / scale[0], (raw.max() - center[0]) / scale[0]
+        return Column(name, kind, categories, codebook, center, scale, None, place, (float(low), float(high)))
 
     def _values(self, column: Column, matrix: NDArray[np.float64], series: pd.Series) -> Any:
         """Decoded values for rows of `matrix`, shape (n, width), in the dtype of `series`."""
@@ -186,7 +191,8 @@ class TableEncoder:
         if not column.encoded:
             return column.constant
         if self.tails is not None and column.kind == "numeric":
-            matrix = draw_out(matrix, self.tails)
+            low, high = column.reach
+            matrix = draw_out(matrix, self.tails).clip(min(low, -self.tails), max(high, self.tails))
         raw = matrix * column.scale + column.center  # (n, width)
         if column.kind == "numeric":
             return _as_number(raw[:, 0], dtype)

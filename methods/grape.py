@@ -46,7 +46,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -171,6 +171,7 @@ class Grape(Imputer):
 
     category_code = "joint"
     tails = 4.0
+    presets: ClassVar[Mapping[str, Settings]] = PRESETS
     info = MethodInfo(
         name="grape",
         title="GRAPE",
@@ -226,10 +227,10 @@ class Grape(Imputer):
 
     def settings(self) -> Settings:
         """The preset with what was given in its place."""
-        return chosen(PRESETS[self.preset], self)
+        return chosen(self.presets[self.preset], self)
 
     def _check(self) -> None:
-        check_choice("preset", self.preset, tuple(PRESETS))
+        check_choice("preset", self.preset, tuple(self.presets))
         settings = self.settings()
         for name in ("hidden", "n_layers", "n_steps", "min_epochs", "batch_size", "patience"):
             check_integer(name, getattr(settings, name), low=1)

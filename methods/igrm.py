@@ -21,7 +21,8 @@ Which edges are dropped is drawn at a reconstruction and holds until the next, a
 others. Were they drawn in each step, as in the authors' code, a row's friends would have been chosen by the
 very values that it is to predict, which is not so of the missing ones: on concrete (mask seed 100,
 ``reconstruct_every=100``) the MAE was 0.66 that way and 0.47 this way. The rest is GRAPE's, every line of
-training included.
+training included, but that the default learns at 2/5 of its rate and sees each row 40 times at least: with
+GRAPE's 20 times, Shoppers (12,330 rows) was imputed like column means (MAE 0.54 for 0.38; GRAPE 0.38).
 
 **Cost.** GRAPE's, and O(N² · hidden) time for each reconstruction: 5 seconds for 30,000 rows. Memory
 O(N · (hidden + n_friends)) beyond the table and a batch: 30,000 x 23 takes 111 MB.
@@ -41,7 +42,10 @@ seconds. Not checked: the official preset, which differs from the authors' code 
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -51,7 +55,7 @@ from torch import Tensor
 from methods.base import Matrix
 from methods.bipartite import BipartiteNet, Norm
 from methods.checks import check_integer
-from methods.grape import Grape, Settings, Targets
+from methods.grape import PRESETS, Grape, Settings, Targets
 from methods.networks import linear
 from methods.registry import MethodInfo
 from methods.training import Rows
@@ -101,6 +105,10 @@ class IGRM(Grape):
         As in :class:`methods.grape.Grape`.
     """
 
+    presets: ClassVar[Mapping[str, Settings]] = {
+        **PRESETS,
+        "default": dataclasses.replace(PRESETS["default"], lr=2e-3, min_epochs=40),
+    }
     info = MethodInfo(
         name="igrm",
         title="IGRM",

@@ -171,6 +171,9 @@ def test_tails_are_drawn_in_for_numbers_alone_and_out_again():
     np.testing.assert_array_equal(matrix[:, 1], plain.encode(table)[:, 1])
     back = drawn.decode(matrix, table.assign(x=np.nan))
     np.testing.assert_allclose(back["x"], table["x"], rtol=1e-9)
+    # a network that goes far beyond what was observed is not followed
+    far = drawn.decode(np.where(np.arange(len(matrix[0])) == 0, 50.0, matrix), table.assign(x=np.nan))
+    np.testing.assert_allclose(far["x"], 1e4)
 
 
 def test_unknown_code_is_refused():
