@@ -172,6 +172,7 @@ def _ask_all(
     """Address and answer of each node; one that leaves the cluster meanwhile is not there."""
     remote = ray.remote(num_cpus=0, max_retries=1)(look)
     until = time.monotonic() + LOOK_SECONDS
+    silent = f"it did not answer within {LOOK_SECONDS:g} s"
     waiting = _alive()
     answers = []
     while waiting:
@@ -187,14 +188,17 @@ def _ask_all(
         for node, reference in asked.items():
             try:
                 if reference not in ready:
-                    raise TimeoutError(f"it did not answer within {LOOK_SECONDS:g} s")
+                    raise TimeoutError(silent)
                 answers.append((waiting[node], ray.get(reference)))
             except (RayError, TimeoutError) as error:
+                if node not in alive:
+                    continue
                 unknown = isinstance(error, TaskUnschedulableError)
-                if unknown and node in alive and time.monotonic() < until:
+                if unknown and time.monotonic() < until:
                     again[node] = waiting[node]  # it has just come, and is not known to all others yet
-                elif node in alive:
-                    answers.append((waiting[node], {"troubles": [_last_line(error)]}))
+                else:
+                    trouble = silent if unknown else _last_line(error)
+                    answers.append((waiting[node], {"troubles": [trouble]}))
         if again:
             time.sleep(ACQUAINTANCE_SECONDS)
         waiting = again

@@ -64,7 +64,7 @@ ADEQUATE: dict[str, dict[str, Any]] = {
         "device": "cpu",
     },
     "gain": {"n_steps": 600, "hidden": 64, "device": "cpu"},
-    "grape": {"hidden": 32, "n_steps": 500, "lr": 1e-2, "device": "cpu"},
+    "grape": {"hidden": 32, "n_steps": 1000, "lr": 5e-3, "device": "cpu"},
     "hyperimpute": {
         "n_inner_iter": 3,
         "regression_seed": ("linear_regression",),
