@@ -151,9 +151,7 @@ def e_step(device: str) -> None:
             truth, table = correlated(n_rows, 10)
             complete = np.random.default_rng(1).random(len(table)) >= share
             table[complete] = truth[complete]
-            imputer = build(
-                "diffputer", device=device, random_state=0, n_rounds=1, **{"epochs": 60, **params}
-            )
+            imputer = build("diffputer", device=device, random_state=0, n_rounds=1, epochs=60, **params)
             imputer.fit(table)
             center, scale = np.nanmean(table, axis=0), np.nanstd(table, axis=0)
             matrix = (table - center) / scale

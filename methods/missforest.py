@@ -34,8 +34,9 @@ range of what was observed.
 Checked, with 30 % of the entries hidden completely at random, against scikit-learn's
 ``IterativeImputer(ExtraTreesRegressor(100), max_iter=5)``, whose MAE is 0.268 on breast cancer, 0.310 on
 concrete, 0.247 on parkinsons and 0.401 on blood (random forests: 0.326, 0.302 and 0.422 on the last three);
-over six seeds, this gives 0.269, 0.267, 0.249 and 0.402, 20 to 30 times faster. The number of trees, rounds
-and first rounds left out was chosen on other masks of these tables, of ionosphere and of white wine.
+with seed 0 this gives 0.269, 0.264, 0.250 and 0.416, 26 to 33 times faster (``benchmarks/baselines.py``).
+The number of trees, rounds and first rounds left out was chosen on other masks of these tables, of ionosphere
+and of white wine.
 """
 
 from __future__ import annotations
@@ -232,7 +233,7 @@ class MissForest(Imputer):
         else:
             drawn = np.tile(rows, (n_trees, 1))
         if replace:
-            return self._grow_best(column, chain, drawn, target, rng)
+            return self._grow_best(column, features, chain.table, drawn, target, rng)
         n_tried = len(features) ** 0.5 if self.max_features == "sqrt" else self.max_features * len(features)
         n_classes = target.shape[1] if target.shape[1] > 1 else 0
         grown = trees.grow(
@@ -250,14 +251,14 @@ class MissForest(Imputer):
     def _grow_best(
         self,
         column: Column,
-        chain: Chain,
+        features: NDArray[np.int32],
+        table: NDArray[np.float32],
         drawn: NDArray[np.int32],
         target: Matrix,
         rng: np.random.Generator,
     ) -> Forest:
         """Trees with best cuts, each on its own rows."""
-        features = chain.features(column)
-        table = np.ascontiguousarray(chain.table[features].T)
+        x = np.ascontiguousarray(table[features].T)
         max_features = "sqrt" if self.max_features == "sqrt" else float(self.max_features)
         fitted = []
         # their parameters are checked above, once
@@ -268,7 +269,7 @@ class MissForest(Imputer):
                     min_samples_leaf=self.min_samples_leaf,
                     random_state=int(seed),
                 )
-                fitted.append(tree.fit(table[rows], target[rows], check_input=False).tree_)
+                fitted.append(tree.fit(x[rows], target[rows], check_input=False).tree_)
         return Forest.of(column, fitted, features)
 
 
