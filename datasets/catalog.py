@@ -263,15 +263,17 @@ ENTRIES: tuple[Entry, ...] = (
         features=range(17), target=17, discrete=range(10, 17)),
     Entry(
         DatasetInfo(
-            name="beijing", title="Beijing PM2.5", rows=41757, numeric=11, categorical=1, licence=CC_BY,
+            name="beijing", title="Beijing PM2.5", rows=41757, numeric=7, categorical=5, licence=CC_BY,
             citation="Chen (2015), Beijing PM2.5, UCI, doi:10.24432/C5JS49",
             url=f"{UCI_PAGES}/381/beijing+pm2+5+data", used_by=(DIFFPUTER,),
-            notes=("The 2,067 hours without pm2.5 are dropped and pm2.5 is a feature, as in DiffPuter.",)),
+            notes=("The 2,067 hours without pm2.5 are dropped and pm2.5 is a feature, as in DiffPuter.",
+                   "Year, month, day and hour are categories: without them column modes would have the"
+                   " accuracy 0.35, and DiffPuter prints 0.14.")),
         (_one_file(delimited(missing=["NA"], drop_incomplete=True),
                    "beijing/PRSA_data_2010.1.1-2014.12.31.csv",
                    "4127f868775e31b3956522adc0ec75af8937dde6a3896e8beed3a376c6d27f1c",
                    f"{UCI_ZIPS}/381/beijing+pm2+5+data.zip", "PRSA_data_2010.1.1-2014.12.31.csv"),),
-        features=range(1, 13), discrete=(9,)),
+        features=range(1, 13), discrete=(1, 2, 3, 4, 9)),
     Entry(
         DatasetInfo(
             name="news", title="Online news popularity", rows=39644, numeric=45, categorical=2,

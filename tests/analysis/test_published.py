@@ -181,6 +181,8 @@ def test_rows_of_the_fit_and_rows_held_out_are_told_apart_where_both_stand_besid
         ("T7_MAR_in_RMSE", "MIWAE", "adult", True),  # a copied row
         ("T7_MAR_in_RMSE", "KNN", "default", True),  # changed places with shoppers
         ("T7_MAR_in_RMSE", "KNN", "beijing", False),
+        ("T1_accuracy", "SoftImpute", "shoppers", True),  # a copied cell
+        ("T1_accuracy", "SoftImpute", "adult", False),
         ("T8_MAR_oos", "KNN", "news", True),  # the baselines' columns only
         ("T8_MAR_oos", "DiffPuter", "news", False),
         ("T11_MNAR_oos", "KNN", "adult", False),
@@ -195,6 +197,16 @@ def test_numbers_known_to_be_off_are_marked(table, method, dataset, void):
     keys = [key for key in row["known"].split("; ") if key]
     assert any(FACTS[key].voids for key in keys) is void
     assert all(FACTS[key].text in row["reason"] for key in keys)
+
+
+def test_accuracies_of_rounded_bits_are_another_experiment():
+    about = {"dataset": "adult", "mechanism": "mcar:diffputer", "protocol": "diffputer", "method": "knn"}
+    row = only([record(**about, accuracy=0.66)], "accuracy")
+    assert not row["comparable"]
+    assert row["difference"] == pytest.approx(0.66 - 0.6328)
+    assert row["reason"].startswith(
+        "not the same experiment: the authors hand this method a category as the bits"
+    )
 
 
 def test_a_void_number_gets_no_difference_and_a_sentence():

@@ -14,7 +14,7 @@ import torch
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 
-from methods import flow, score
+from methods import flow, newimp, score
 from methods.base import ImputationError
 from methods.newimp import NewImp, bandwidth_rule
 from methods.registry import describe
@@ -201,6 +201,19 @@ def test_groups_of_a_large_table_impute_as_well():
         for limit in ({}, {"max_particles": 300})
     ]
     assert errors[1] < 1.1 * errors[0]
+
+
+def test_without_a_limit_a_group_has_as_many_rows_as_its_entries_allow(monkeypatch):
+    table = correlated_rows(60)
+    table[np.random.default_rng(1).random(table.shape) < 0.3] = np.nan
+    monkeypatch.setattr(newimp, "GROUP_ENTRIES", 6 * 20)
+    filled = {}
+    for least, limit in ((1, None), (1, 20), (30, None), (1, 30)):
+        monkeypatch.setattr(newimp, "LEAST_GROUP", least)
+        filled[least, limit] = NewImp(**QUICK, max_particles=limit, random_state=0).fit_transform(table)
+    np.testing.assert_array_equal(filled[1, None], filled[1, 20])
+    np.testing.assert_array_equal(filled[30, None], filled[1, 30])
+    assert not np.array_equal(filled[1, 20], filled[1, 30])
 
 
 def correlated_rows(n_rows: int) -> np.ndarray:
