@@ -3,9 +3,9 @@
     LACUNA_MIRROR=... python benchmarks/bit_means.py
 
 Under MCAR the accuracy of a constant is the share of the rows that hold it, so the whole table tells it. A
-category's number is its rank of first appearance in the file, and its bits are those of that number. Each table
-is given without its first row as well: DiffPuter takes the first bean for a header, and Adult's file has none
-either. News is left out, since its file may be a part.
+category's number is its rank of first appearance in the file, and its bits are those of that number. Each
+table is given without its first row as well: DiffPuter takes the first bean for a header, and Adult's file
+has none either. News is left out, since its file may be a part.
 """
 
 from __future__ import annotations
