@@ -34,7 +34,8 @@ DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "diffputer": {
         "paper": _DIFFPUTER,
         "official": _DIFFPUTER | {"n_rounds": 10, "n_samples": 20, "n_repeats": 20},
-        "fast": _DIFFPUTER | {"n_samples": 4, "n_steps": 8, "n_repeats": 20, "sigma_max": 5.0, "hidden": 128},
+        "fast": _DIFFPUTER
+        | {"n_samples": 12, "n_steps": 8, "n_repeats": 20, "sigma_max": 5.0, "hidden": 128},
     },
 }
 """Method -> preset -> what a record that names no value was run with; the first preset is the usual."""

@@ -133,7 +133,8 @@ def plain_e_step(
 
 CUT_DOWN = {"preset": "official", "n_steps": 5, "n_repeats": 5, "precision": "auto"}
 E_STEPS: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
-    ("fast", 2000, 10, {"preset": "fast"}),
+    ("fast, between rounds", 2000, 10, {"preset": "fast", "n_samples": 2}),
+    ("fast, at the end", 2000, 10, {"preset": "fast"}),
     ("official, cut down", 500, 20, CUT_DOWN),
     ("the same, two pairs", 500, 20, {**CUT_DOWN, "n_samples": 4, "antithetic": True}),
 )

@@ -82,11 +82,11 @@ class DiffusionImputer(Imputer):
             table[rows] = draws[0].cpu().numpy()
         return table
 
-    def _expect(self, X: Matrix, generator: torch.Generator) -> Matrix:
-        """The matrix with the mean or median of its draws in the holes."""
+    def _expect(self, X: Matrix, generator: torch.Generator, n_samples: int | None = None) -> Matrix:
+        """The matrix with the mean or median of its draws in the holes: so many, or the plan's number."""
         plan = self._plan()
         filled = X.copy()
-        for rows, draws in self._draws(X, plan.n_samples, generator, antithetic=plan.antithetic):
+        for rows, draws in self._draws(X, n_samples or plan.n_samples, generator, antithetic=plan.antithetic):
             filled[rows] = AGGREGATES[plan.aggregate](draws).cpu().numpy()
         return np.where(np.isnan(X), filled, X)
 

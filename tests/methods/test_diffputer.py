@@ -220,7 +220,7 @@ def test_each_switch_makes_another_imputation(gaussian_table):
     switches = [{}, {"n_rounds": 3}, {"n_samples": 4}, {"n_steps": 6}, {"n_repeats": 3}, {"solver": "heun"}]
     switches += [{"hidden": 8}, {"warm_start": False}, {"categories": "onehot"}, {"validation": 0.0}]
     switches += [{"batch_size": 20}, {"sigma_max": 40.0}, {"preset": "official"}, {"start": "mean"}]
-    switches += [{"anneal": False}, {"min_steps": 12}, {"antithetic": False}]
+    switches += [{"anneal": False}, {"min_steps": 12}, {"antithetic": False}, {"round_samples": 1}]
     filled = [DiffPuter(**{**QUICK, **switch}).fit_transform(frame)["a"].to_numpy() for switch in switches]
     for i, one in enumerate(filled):
         for other in filled[:i]:
