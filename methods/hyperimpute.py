@@ -11,14 +11,16 @@ reseeds global random numbers and sets thread variables. The process serves one 
 thread, and ends with this one or after a minute without work.
 
 **What differs.** Nothing in the algorithm; the settings are the package's, which searches less than the paper
-by default (the paper: ``optimizer="hyperband"``). The package takes 0 for its seed inside, whatever it is
-given: here the shuffles of columns follow `random_state`. The pool is the package's as far as installed:
-CatBoost comes with the full extra only. Boosting does not matter for columns with fewer than 500 observed
-entries, where the package itself leaves it out, and much for others: on concrete, after four rounds, the MAE
-is 0.374 with XGBoost, the same with CatBoost beside it, and 0.570 with neither. Which packages there were
-stands in a record's `versions`. Where newer releases of scikit-learn and optuna refuse the package's
-arguments, they are given them in their own terms. Categories are analog bits, each of which the package takes
-for a column of two classes.
+by default (the paper: ``optimizer="hyperband"``), but for the weights of its logistic regressions: the
+package balances the classes, so that rare categories are imputed about as often as frequent ones (on 4,000
+rows of Shoppers an accuracy of 0.37, that of the modes is 0.54; without weights 0.52). The package takes 0
+for its seed inside, whatever it is given: here the shuffles of columns follow `random_state`. The pool is the
+package's as far as installed: CatBoost comes with the full extra only. Boosting does not matter for columns
+with fewer than 500 observed entries, where the package itself leaves it out, and much for others: on
+concrete, after four rounds, the MAE is 0.374 with XGBoost, the same with CatBoost beside it, and 0.570 with
+neither. Which packages there were stands in a record's `versions`. Where newer releases of scikit-learn and
+optuna refuse the package's arguments, they are given them in their own terms. Categories are analog bits,
+each of which the package takes for a column of two classes.
 
 **Cost.** Rounds · columns · (pool · folds + 1) fits; some 8 CPU seconds for breast cancer, thirty times a
 chain of ridge regressions, and a few seconds once to start the process. The peak memory of the process is not
@@ -141,6 +143,8 @@ class HyperImpute(Imputer):
         Columns from left to right, from right to left, or shuffled in every round.
     baseline_imputer : {"mean", "median", "most_frequent"}
         The first guess.
+    class_weight : {None, "balanced"}
+        Of logistic regressions; the package's own is "balanced".
     select_model_by_column : bool
         False: the first column's model, in every round, is that of all.
     select_model_by_iteration : bool
@@ -166,6 +170,7 @@ class HyperImpute(Imputer):
         reference="Jarrett et al., HyperImpute, ICML 2022",
         inductive=False,
         stochastic=False,
+        version=2,
         extra="hyperimpute",
         search_space={
             "n_inner_iter": [5, 10, 40],
@@ -189,6 +194,7 @@ class HyperImpute(Imputer):
         classifier_seed: Sequence[str] | None = None,
         imputation_order: str = "random",
         baseline_imputer: str = "mean",
+        class_weight: str | None = None,
         select_model_by_column: bool = True,
         select_model_by_iteration: bool = True,
         select_lazy: bool = True,
@@ -203,6 +209,7 @@ class HyperImpute(Imputer):
         self.classifier_seed = classifier_seed
         self.imputation_order = imputation_order
         self.baseline_imputer = baseline_imputer
+        self.class_weight = class_weight
         self.select_model_by_column = select_model_by_column
         self.select_model_by_iteration = select_model_by_iteration
         self.select_lazy = select_lazy
@@ -216,6 +223,7 @@ class HyperImpute(Imputer):
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("imputation_order", self.imputation_order, ORDERS)
         check_choice("baseline_imputer", self.baseline_imputer, BASELINES)
+        check_choice("class_weight", self.class_weight, (None, "balanced"))
         for name in ("select_model_by_column", "select_model_by_iteration", "select_lazy"):
             check_choice(name, getattr(self, name), (True, False))
         pool("regression_seed", self.regression_seed, REGRESSORS)
@@ -237,6 +245,7 @@ class HyperImpute(Imputer):
             "classifier_seed": self.pools_["classifier"],
             "imputation_order": ORDERS.index(self.imputation_order),
             "baseline_imputer": BASELINES.index(self.baseline_imputer),
+            "class_weight": self.class_weight,
         }
         for name in ("n_inner_iter", "select_patience", "optimizer", "class_threshold", "optimize_thresh"):
             settings[name] = getattr(self, name)

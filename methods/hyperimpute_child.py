@@ -29,6 +29,9 @@ from numpy.typing import NDArray
 
 LENGTH = struct.Struct("<Q")
 
+LOGISTIC: dict[str, Any] = {}
+"""Arguments of every logistic regression, over the package's own."""
+
 
 def write_message(
     stream: IO[bytes], header: dict[str, Any], table: NDArray[np.float64] | None = None
@@ -87,6 +90,7 @@ def impute(
     prepare()
     from hyperimpute.plugins.imputers import Imputers
 
+    LOGISTIC["class_weight"] = settings.pop("class_weight")
     plugin = Imputers().get("hyperimpute", random_state=seed, **settings)
     # building the plug-in builds others, which seed the global random numbers by their own default
     random.seed(seed)
@@ -121,7 +125,7 @@ def prepare() -> None:
     plain_regression = linear_model.LogisticRegression
 
     def logistic_regression(*, multi_class: str, penalty: str, n_jobs: int, **kwargs: Any) -> Any:
-        return plain_regression(**kwargs)
+        return plain_regression(**{**kwargs, **LOGISTIC})
 
     # newer releases of scikit-learn refuse `multi_class`: several classes are always "multinomial"
     linear_model.LogisticRegression = logistic_regression

@@ -84,6 +84,21 @@ def test_categories_are_classified():
     assert set(imputer.models_["y"]) <= set(REGRESSORS)
 
 
+def test_rare_classes_stay_rare_unless_balanced():
+    rng = np.random.default_rng(0)
+    hint = rng.normal(size=400)
+    rare = hint + 2 * rng.normal(size=400) > 3  # one in ten, and hardly to be told
+    frame = pd.DataFrame({"hint": hint, "noise": rng.normal(size=400), "rare": pd.array(rare, "boolean")})
+    hidden = rng.random(400) < 0.3
+    frame.loc[hidden, "rare"] = pd.NA
+    settings = {"classifier_seed": ["logistic_regression"], "n_inner_iter": 1, "random_state": 0}
+    share = {
+        weight: HyperImpute(class_weight=weight, **settings).fit_transform(frame)["rare"][hidden].mean()
+        for weight in (None, "balanced")
+    }
+    assert share[None] < 0.1 < 0.2 < share["balanced"]
+
+
 def test_a_classifier_of_three_classes_may_be_fitted_again_to_two(monkeypatch):
     xgboost = pytest.importorskip("xgboost")
     X, y = np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
