@@ -10,17 +10,18 @@ This is the authors' own package, run in a process of its own (:mod:`methods.hyp
 reseeds global random numbers and sets thread variables. The process serves one call after the other, on one
 thread, and ends with this one or after a minute without work.
 
-**What differs.** Nothing in the algorithm; the settings are the package's, which searches less than the paper
-by default (the paper: ``optimizer="hyperband"``), but for the weights of its logistic regressions: the
-package balances the classes, so that rare categories are imputed about as often as frequent ones (on 4,000
-rows of Shoppers an accuracy of 0.37, that of the modes is 0.54; without weights 0.52). The package takes 0
-for its seed inside, whatever it is given: here the shuffles of columns follow `random_state`. The pool is the
-package's as far as installed: CatBoost comes with the full extra only. Boosting does not matter for columns
-with fewer than 500 observed entries, where the package itself leaves it out, and much for others: on
-concrete, after four rounds, the MAE is 0.374 with XGBoost, the same with CatBoost beside it, and 0.570 with
-neither. Which packages there were stands in a record's `versions`. Where newer releases of scikit-learn and
-optuna refuse the package's arguments, they are given them in their own terms. Categories are analog bits,
-each of which the package takes for a column of two classes.
+**What differs.** The settings are the package's, which searches less than the paper by default (the paper:
+``optimizer="hyperband"``). Two things are not. Categories are analog bits, each of which the package takes
+for a column of two classes; here the bits of one category are not predicted from each other, which are
+missing together and were learnt where all are there. And logistic regressions have no weights: the package
+balances the classes, so that rare ones are imputed about as often as frequent ones. With both the accuracy
+goes from 0.59 to 0.71 on Adult and, on 4,000 rows of Shoppers, from 0.37 to 0.57 (modes: 0.55 and 0.54). The
+package takes 0 for its seed inside, whatever it is given: here the shuffles of columns follow `random_state`.
+The pool is the package's as far as installed: CatBoost comes with the full extra only. Boosting does not
+matter for columns with fewer than 500 observed entries, where the package itself leaves it out, and much for
+others: on concrete, after four rounds, the MAE is 0.374 with XGBoost, the same with CatBoost beside it, and
+0.570 with neither. Which packages there were stands in a record's `versions`. Where newer releases of
+scikit-learn and optuna refuse the package's arguments, they are given them in their own terms.
 
 **Cost.** Rounds · columns · (pool · folds + 1) fits; some 8 CPU seconds for breast cancer, thirty times a
 chain of ridge regressions, and a few seconds once to start the process. The peak memory of the process is not
@@ -238,7 +239,8 @@ class HyperImpute(Imputer):
             "classifier": pool("classifier_seed", self.classifier_seed, CLASSIFIERS),
         }
         self.models_: dict[Any, list[str]] = {}
-        if X.shape[1] < 2:  # nothing to predict a column from
+        owners = self.encoder_.owners.tolist()
+        if len(set(owners)) < 2:  # nothing to predict a column from
             return np.where(np.isnan(X), 0, X)
         settings = {
             "regression_seed": self.pools_["regression"],
@@ -251,7 +253,7 @@ class HyperImpute(Imputer):
             settings[name] = getattr(self, name)
         for name in ("select_model_by_column", "select_model_by_iteration", "select_lazy"):
             settings[name] = bool(getattr(self, name))
-        reply, filled = ask({"seed": int(rng.integers(2**31)), "settings": settings}, X)
+        reply, filled = ask({"seed": int(rng.integers(2**31)), "owners": owners, "settings": settings}, X)
         if filled is None:
             raise ImputationError(f"hyperimpute failed: {last_lines(reply['error'])}")
         for column in self.encoder_.columns:

@@ -74,9 +74,20 @@ def _read_exactly(stream: IO[bytes], n_bytes: int) -> bytes:
 
 
 def impute(
-    table: NDArray[np.float64], seed: int, settings: dict[str, Any]
+    table: NDArray[np.float64], seed: int, owners: list[int], settings: dict[str, Any]
 ) -> tuple[NDArray[np.float64], dict[str, list[str]]]:
     """Fill the holes by the package's plug-in.
+
+    Parameters
+    ----------
+    table
+        (n_rows, n_columns), NaN where a hole is.
+    seed
+        Of the order of columns and of the models.
+    owners
+        For each column, what it is part of: those of one owner are not predicted from each other.
+    settings
+        The plug-in's, and the ``class_weight`` of logistic regressions.
 
     Returns
     -------
@@ -92,6 +103,12 @@ def impute(
 
     LOGISTIC["class_weight"] = settings.pop("class_weight")
     plugin = Imputers().get("hyperimpute", random_state=seed, **settings)
+    names = [str(place) for place in range(table.shape[1])]
+    others = {
+        name: [other for other, its in zip(names, owners, strict=True) if its != owner]
+        for name, owner in zip(names, owners, strict=True)
+    }
+    plugin.model._get_neighbors_for_col = others.__getitem__
     # building the plug-in builds others, which seed the global random numbers by their own default
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
@@ -193,7 +210,7 @@ def main() -> None:
     while True:
         header, table = jobs.get()
         try:
-            filled, models = impute(table, header["seed"], header["settings"])
+            filled, models = impute(table, **header)
         except Exception:
             write_message(replies, {"error": traceback.format_exc()})
         else:

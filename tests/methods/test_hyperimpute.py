@@ -153,6 +153,22 @@ def worker():
     worker.stop()
 
 
+def test_the_bits_of_a_category_are_not_predicted_from_each_other(worker):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(200, 3))
+    truth[:, 1] = truth[:, 0]
+    hidden = rng.random(200) < 0.3
+    table = truth.copy()
+    table[hidden, 0] = np.nan
+    settings = {**CHEAP, "class_weight": None}
+    error = {}
+    for owners in ([0, 1, 2], [0, 0, 1]):
+        _, filled = worker.ask({"seed": 0, "owners": owners, "settings": settings}, table)
+        error[len(set(owners))] = np.abs(filled - truth)[hidden, 0].mean()
+    assert error[3] < 0.1  # a copy of the column stands beside it
+    assert error[2] > 0.6  # but is a part of the same
+
+
 def test_an_error_in_the_process_is_told_and_the_next_table_imputed(worker, linear, monkeypatch):
     truth, mask = linear
     X = np.where(mask, np.nan, truth)
@@ -179,9 +195,13 @@ def test_a_process_that_dies_is_told_and_another_started(worker, linear, monkeyp
 def test_the_process_ends_with_its_input_even_at_work(worker, linear):
     truth, mask = linear
     X = np.where(mask, np.nan, truth)
-    worker.ask({"seed": 0, "settings": {"n_inner_iter": 1}}, X)
+    header = {"seed": 0, "owners": [*range(X.shape[1])]}
+    settings = {"class_weight": None, "n_inner_iter": 1}
+    _, filled = worker.ask({**header, "settings": settings}, X)
+    assert np.isfinite(filled).all()
     child = worker.process
-    write_message(child.stdin, {"seed": 0, "settings": {"n_inner_iter": 10**6, "select_patience": 10**6}}, X)
+    settings |= {"n_inner_iter": 10**6, "select_patience": 10**6}
+    write_message(child.stdin, {**header, "settings": settings}, X)
     with pytest.raises(subprocess.TimeoutExpired):
         child.wait(0.3)
     child.stdin.close()  # as the end of the parent does
