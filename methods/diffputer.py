@@ -19,7 +19,7 @@ of a Gaussian; draws in antithetic pairs, one between rounds and six at the end,
 over what it is taught while an imputation has its draws alone; few noise levels, which begin where the data
 drown in noise and are passed often, with the estimates kept in the range of the data; analog bits, since rare
 categories rule the loss of one-hot codes (on Adult that was worse than column means); products in bfloat16
-where the device multiplies in it (losses and MAE are those of float32 to four digits). Passing a
+where that is faster (losses and MAE are those of float32 to four digits). Passing a
 level more than once matters: with J = 1 the missing entries are drawn before they know of the observed ones
 (the gap to the exact conditional mean of a Gaussian is 0.24 standard deviations for M, J = 50, 1 and 0.04 for
 8, 20). So do the start and the learning rate: from means and at a constant rate the MAE after five rounds is
