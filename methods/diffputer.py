@@ -17,7 +17,9 @@ made for a GPU. "fast" is ours and made for one core: a network of an eighth of 
 round to round, with a large learning rate that each round lowers to zero; holes that start at the estimates
 of a Gaussian; draws in antithetic pairs, one between rounds and six at the end, since the network averages
 over what it is taught while an imputation has its draws alone; few noise levels, which begin where the data
-drown in noise and are passed often, with the estimates kept in the range of the data; analog bits, since rare
+drown in noise and are passed often, with the estimates kept in the range of the data; an end to the rounds
+where the loss of held-out entries rises (with nine tenths of breast cancer missing, an MAE of 0.67 instead of
+1.10; column means have 0.76, and nothing changes where 30 % are missing); analog bits, since rare
 categories rule the loss of one-hot codes (on Adult that was worse than column means); products in bfloat16
 where that is faster (losses and MAE are those of float32 to four digits). Passing a
 level more than once matters: with J = 1 the missing entries are drawn before they know of the observed ones
@@ -94,6 +96,7 @@ class Settings:
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     antithetic: bool = False
     round_samples: int | None = None
+    max_drift: float | None = None
     lr_patience: int | None = None
     """Epochs without a better loss after which the learning rate falls by a tenth; None: it never does."""
 
@@ -133,6 +136,7 @@ PRESETS: Mapping[str, Settings] = {
         n_rounds=5,
         n_samples=12,
         round_samples=2,
+        max_drift=0.1,
         n_steps=8,
         n_repeats=20,
         sigma_max=5.0,
@@ -176,6 +180,10 @@ class DiffPuter(DiffusionImputer):
         Draws N whose mean fills a hole.
     round_samples : int, optional
         The same between two rounds, where the mean goes into the next training; None: `n_samples`.
+    max_drift : float, optional
+        The rounds end where the loss of one is more than this part above the least so far, and the network of
+        that least loss is kept: where little is observed, each round may learn, and exaggerate, what the one
+        before made up. None: all rounds are made.
     n_steps : int, optional
         Noise levels M of the sampler.
     n_repeats : int, optional
@@ -220,7 +228,7 @@ class DiffPuter(DiffusionImputer):
     Attributes
     ----------
     net_, weights_ : NoiseLevelNet, Tensor
-        The network of the last round.
+        The network of the last round, or of the best one where `max_drift` was exceeded.
     losses_, epochs_ : list of float, list of int
         Best loss and epochs of each round.
 
@@ -240,7 +248,7 @@ class DiffPuter(DiffusionImputer):
         stochastic=True,
         generative=True,
         accelerated=True,
-        version=5,
+        version=6,
         search_space={
             "n_rounds": [1, 2, 3, 4, 5, 6],
             "n_samples": [5, 10, 20, 50],
@@ -261,6 +269,7 @@ class DiffPuter(DiffusionImputer):
         n_rounds: int | None = None,
         n_samples: int | None = None,
         round_samples: int | None = None,
+        max_drift: float | None = None,
         n_steps: int | None = None,
         n_repeats: int | None = None,
         sigma_max: float | None = None,
@@ -286,6 +295,7 @@ class DiffPuter(DiffusionImputer):
         self.n_rounds = n_rounds
         self.n_samples = n_samples
         self.round_samples = round_samples
+        self.max_drift = max_drift
         self.n_steps = n_steps
         self.n_repeats = n_repeats
         self.sigma_max = sigma_max
@@ -328,6 +338,8 @@ class DiffPuter(DiffusionImputer):
             check_integer(name, getattr(settings, name), low=1)
         if settings.round_samples is not None:
             check_integer("round_samples", settings.round_samples, low=1)
+        if settings.max_drift is not None:
+            check_number("max_drift", settings.max_drift, low=0)
         check_number("lr", settings.lr, low=0, open_low=True)
         check_number("sigma_max", settings.sigma_max, low=1)
         check_number("validation", settings.validation, low=0, high=0.5)
@@ -357,11 +369,18 @@ class DiffPuter(DiffusionImputer):
         self.low_, self.high_ = self._range(X)
         filled = self._first_guess(X, rng)
         self._maximise(filled, self.net_.layers.draw(generator), held_out, generator)
+        best = self.weights_
         # without holes, every further round would see the same table
         for _ in range(settings.n_rounds - 1 if np.isnan(X).any() else 0):
             filled = self._expect(X, generator, settings.round_samples)
             start = self.weights_ if settings.warm_start else self.net_.layers.draw(generator)
             self._maximise(filled, start, held_out, generator)
+            least = min(self.losses_)
+            if settings.max_drift is not None and self.losses_[-1] > (1 + settings.max_drift) * least:
+                self.weights_ = best
+                break
+            if self.losses_[-1] == least:
+                best = self.weights_
 
     def _first_guess(self, X: Matrix, rng: np.random.Generator) -> Matrix:
         if self.settings().start == "em" and X.shape[1] <= START_WIDTH:

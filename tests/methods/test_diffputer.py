@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import scale
 
 from methods import device, diffusion, edm
 from methods.base import ImputationError
@@ -294,6 +296,28 @@ def test_draws_spread_and_rows_correlate_about_as_the_data_do(fitted):
     rows = imputer.generate(1000).to_numpy()
     # for the same reason variances are .67 to .96 of the data's, over three seeds
     np.testing.assert_allclose(np.cov(rows.T), covariance, atol=0.35)
+
+
+def test_rounds_end_where_the_loss_of_held_out_entries_rises():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    X[np.random.default_rng(1).random(X.shape) < 0.6] = np.nan
+    settings = {**QUICK, "n_rounds": 20, "validation": 0.2}
+    ended = DiffPuter(**settings, max_drift=0).fit(X)
+    n_rounds = len(ended.losses_) - 1
+    assert n_rounds < 19
+    assert ended.losses_[-1] > min(ended.losses_) == ended.losses_[-2]
+    same = DiffPuter(**{**settings, "n_rounds": n_rounds}).fit(X)
+    assert torch.equal(ended.weights_, same.weights_)
+
+
+def test_where_little_is_observed_fast_stays_below_column_means():
+    truth = scale(load_breast_cancer().data)
+    mask = np.random.default_rng(0).random(truth.shape) < 0.9
+    filled = DiffPuter(preset="fast", device="cpu", random_state=0).fit_transform(
+        np.where(mask, np.nan, truth)
+    )
+    # column means: 0.75; without an end to the rounds: 0.9 to 1.6
+    assert np.abs(filled - truth)[mask].mean() < 0.72
 
 
 @pytest.mark.skipif(CASES is None, reason="LACUNA_CASES names no folder of fixed tables")
