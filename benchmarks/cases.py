@@ -13,14 +13,16 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 import methods
 
-OURS = {
+OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "mean": ("mean", {}),
     "knn": ("knn", {}),
     "ice_extratrees": ("missforest", {}),
@@ -41,34 +43,40 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", default=",".join(dict.fromkeys(name for name, _ in OURS.values())))
     args = parser.parse_args()
+    if "LACUNA_CASES" not in os.environ:
+        parser.error("LACUNA_CASES is not set: there is nothing to compare with")
+    wanted = args.methods.split(",")
     torch.set_num_threads(1)
     folder = Path(os.environ["LACUNA_CASES"])
     stored = pd.read_csv(folder / "results.csv")
     print(f"{'table':14} {'holes':5} {'theirs':42} {'MAE':>6}  {'ours':10} {'MAE':>6}  ratio")
     for (dataset, mechanism), results in stored.groupby(["dataset", "mechanism"]):
         case = np.load(folder / f"{dataset}_{mechanism}_0.npz", allow_pickle=False)
-        truth, mask = case["X_true"], case["mask"].astype(bool)
-        X = np.where(mask, np.nan, truth)
         errors: dict[str, float] = {}
-        for title, mae in zip(results["method"], results["mae"], strict=True):
+        for title, theirs in zip(results["method"], results["mae"], strict=True):
             name, params = OURS[title.split()[0]]
-            if name not in args.methods.split(","):
+            if name not in wanted:
                 continue
             if name not in errors:
-                seeds = range(args.seeds if methods.info(name).stochastic else 1)
-                errors[name] = np.mean(
-                    [
-                        np.abs(methods.build(name, random_state=seed, **params).fit_transform(X) - truth)[
-                            mask
-                        ].mean()
-                        for seed in seeds
-                    ]
-                )
+                errors[name] = mean_error(name, params, case["X_true"], case["mask"].astype(bool), args.seeds)
+            ours = errors[name]
             print(
-                f"{dataset:14} {mechanism:5} {title[:42]:42} {mae:6.3f}  {name:10} {errors[name]:6.3f}"
-                f"  {errors[name] / mae:5.2f}",
+                f"{dataset:14} {mechanism:5} {title[:42]:42} {theirs:6.3f}  {name:10} {ours:6.3f}"
+                f"  {ours / theirs:5.2f}",
                 flush=True,
             )
+
+
+def mean_error(
+    name: str, params: dict[str, Any], truth: NDArray[np.float64], mask: NDArray[np.bool_], n_seeds: int
+) -> float:
+    """MAE of the hidden entries, the mean over so many seeds where these matter."""
+    X = np.where(mask, np.nan, truth)
+    errors = []
+    for seed in range(n_seeds if methods.info(name).stochastic else 1):
+        filled = methods.build(name, random_state=seed, **params).fit_transform(X)
+        errors.append(np.abs(filled - truth)[mask].mean())
+    return float(np.mean(errors))
 
 
 if __name__ == "__main__":

@@ -368,13 +368,13 @@ class DiffPuter(DiffusionImputer):
         self.epochs_: list[int] = []
         self.low_, self.high_ = self._range(X)
         filled = self._first_guess(X, rng)
-        self._maximise(filled, self.net_.layers.draw(generator), held_out, generator)
-        best = self.weights_
+        start = self.net_.layers.draw(generator)
+        self.weights_ = best = self._maximise(filled, start, held_out, generator)
         # without holes, every further round would see the same table
         for _ in range(settings.n_rounds - 1 if np.isnan(X).any() else 0):
             filled = self._expect(X, generator, settings.round_samples)
             start = self.weights_ if settings.warm_start else self.net_.layers.draw(generator)
-            self._maximise(filled, start, held_out, generator)
+            self.weights_ = self._maximise(filled, start, held_out, generator)
             least = min(self.losses_)
             if settings.max_drift is not None and self.losses_[-1] > (1 + settings.max_drift) * least:
                 self.weights_ = best
@@ -389,8 +389,8 @@ class DiffPuter(DiffusionImputer):
 
     def _maximise(
         self, filled: Matrix, start: Tensor, held_out: HeldOut | None, generator: torch.Generator
-    ) -> None:
-        """The M step: train on the filled table."""
+    ) -> Tensor:
+        """The M step: the weights of a network trained on the filled table."""
         settings, net = self.settings(), self.net_
         x = edm.SIGMA_DATA * torch.as_tensor(filled, dtype=torch.float32, device=generator.device)
         dtype = network_dtype(settings.precision, x.device)
@@ -409,9 +409,9 @@ class DiffPuter(DiffusionImputer):
         )
         counts = None if held_out is None else held_out.others
         trained = train_on_entries(start, loss, len(x), schedule, generator, counts=counts, held_out=held_out)
-        self.weights_ = trained.weights
         self.losses_.append(trained.loss)
         self.epochs_.append(trained.epochs)
+        return trained.weights
 
     def _draw(self, known: Tensor, missing: Tensor, normal: Normal) -> Tensor:
         settings = self.settings()
