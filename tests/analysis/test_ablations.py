@@ -102,7 +102,7 @@ def test_known_defaults_are_those_of_the_methods():
     for name, value in DEFAULTS["newimp"][""].items():
         given = methods.build("newimp").get_params()[name]
         assert (tuple(given) if isinstance(value, tuple) else given) == value
-    from methods.diffputer import PRESETS
+    from methods.diffputer_presets import PRESETS
 
     for preset, known in DEFAULTS["diffputer"].items():
         for name, value in known.items():

@@ -14,7 +14,8 @@ from sklearn.preprocessing import scale
 
 from methods import device, diffusion, edm
 from methods.base import ImputationError
-from methods.diffputer import PRESETS, DiffPuter
+from methods.diffputer import DiffPuter
+from methods.diffputer_presets import PRESETS
 from methods.networks import NoiseLevelNet
 from methods.noise import antithetic_normal, normal_like
 
