@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from stored import read_case
 
 import methods
 
@@ -51,14 +52,14 @@ def main() -> None:
     stored = pd.read_csv(folder / "results.csv")
     print(f"{'table':14} {'holes':5} {'theirs':42} {'MAE':>6}  {'ours':10} {'MAE':>6}  ratio")
     for (dataset, mechanism), results in stored.groupby(["dataset", "mechanism"]):
-        case = np.load(folder / f"{dataset}_{mechanism}_0.npz", allow_pickle=False)
+        truth, mask = read_case(folder / f"{dataset}_{mechanism}_0.npz")
         errors: dict[str, float] = {}
         for title, theirs in zip(results["method"], results["mae"], strict=True):
             name, params = OURS[title.split()[0]]
             if name not in wanted:
                 continue
             if name not in errors:
-                errors[name] = mean_error(name, params, case["X_true"], case["mask"].astype(bool), args.seeds)
+                errors[name] = mean_error(name, params, truth, mask, args.seeds)
             ours = errors[name]
             print(
                 f"{dataset:14} {mechanism:5} {title[:42]:42} {theirs:6.3f}  {name:10} {ours:6.3f}"

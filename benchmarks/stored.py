@@ -34,7 +34,7 @@ def tables(names: Iterable[str]) -> Iterator[Case]:
     folder = os.environ.get("LACUNA_CASES")
     for name in names:
         if folder:
-            yield name, *_read(Path(folder) / f"{SHORT[name]}_MCAR_0.npz")
+            yield name, *read_case(Path(folder) / f"{SHORT[name]}_MCAR_0.npz")
         elif name == "BCD":
             yield name, *_bundled()
         else:
@@ -46,12 +46,13 @@ def every_table() -> Iterator[Case]:
     folder = os.environ.get("LACUNA_CASES")
     stored = sorted(Path(folder).glob("*_MCAR_0.npz")) if folder else []
     for path in stored:
-        yield path.stem.removesuffix("_MCAR_0"), *_read(path)
+        yield path.stem.removesuffix("_MCAR_0"), *read_case(path)
     if not stored:
         yield "breast_cancer", *_bundled()
 
 
-def _read(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def read_case(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Truth and mask of a stored table."""
     case = np.load(path, allow_pickle=False)
     return case["X_true"], case["mask"].astype(bool)
 
