@@ -6,7 +6,9 @@ observed entry. A layer (You et al. 2020, equations 2 to 4) sends messages along
     m_ij = ReLU(P [h_j, e_ij]),   h_i' = ReLU(Q [mean_j m_ij, h_i]) / ‖·‖,
     e_ij' = ReLU(W [h_i', h_j', e_ij]),
 
-and a value is read off the two nodes at its ends: D(g(h_i), g(h_j)), D and g of two linear layers each.
+and a value is read off the two nodes at its ends: D(g(h_i), g(h_j)), D and g of two linear layers each. The
+edge of a number starts as that number, the edge of a category as the vector of its codes; D has an output for
+all numbers and one for each code.
 
 Edges stand in a tensor (n_rows, n_columns, hidden) beside a mask of the observed ones, so that nothing is
 gathered or scattered: P [h_j, e_ij] = P_h h_j + P_e e_ij, whose second term both directions share. A row
@@ -21,8 +23,10 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from methods.networks import Dense, linear
@@ -39,8 +43,8 @@ class BipartiteNet:
 
     Parameters
     ----------
-    n_columns
-        Columns d of the table.
+    owners
+        Which of the d columns of the table each code is part of: 0, 1, ..., in order; (n_codes,).
     hidden
         Width of node states, edge states and messages.
     n_layers
@@ -54,31 +58,39 @@ class BipartiteNet:
 
     Notes
     -----
-    Rows start as a vector of d ones, columns as unit vectors (of mean square 1 with "rms").
+    Rows start as a vector of d ones, columns as unit vectors (of mean square 1 with "rms"). Values have the
+    shape (n_rows, n_codes), masks (n_rows, n_columns).
     """
 
     def __init__(
         self,
-        n_columns: int,
+        owners: NDArray[np.intp],
         hidden: int,
         n_layers: int,
         *,
         norm: Norm = "rms",
         extra: Sequence[tuple[int, int]] = (),
     ):
+        n_columns = int(owners[-1]) + 1
         self.n_columns, self.hidden, self.n_layers = n_columns, hidden, n_layers
+        # the place of each code in the vector of its edge; numbers share the first
+        spelled = np.bincount(owners)[owners] > 1
+        places = np.where(spelled, np.cumsum(spelled), 0)
+        self.owners, self.places = torch.from_numpy(owners), torch.from_numpy(places)
+        self.plain = not spelled.any()
+        self.edge_width = int(places.max()) + 1
         large = norm == "rms"
         self.radius = math.sqrt(hidden) if large else 1.0
         self.first_radius = math.sqrt(n_columns) if large else 1.0
         self.gain = math.sqrt(3) if large else 1.0
         sizes = []
         for number in range(n_layers):
-            node, edge = (hidden, hidden) if number else (n_columns, 1)
+            node, edge = (hidden, hidden) if number else (n_columns, self.edge_width)
             sizes += [(node + edge, hidden), (hidden + node, hidden)]
             if number + 1 < n_layers:  # nobody reads the last layer's edges
                 sizes.append((2 * hidden + edge, hidden))
         self.n_messages = len(sizes)
-        sizes += [(hidden, hidden), (hidden, hidden), (2 * hidden, hidden), (hidden, 1)]
+        sizes += [(hidden, hidden), (hidden, hidden), (2 * hidden, hidden), (hidden, self.edge_width)]
         self.n_own = len(sizes)
         self.layers = Dense([*sizes, *extra])
 
@@ -93,7 +105,7 @@ class BipartiteNet:
     def chunk_rows(self, device: torch.device) -> int:
         """Rows of a chunk, where rows are walked in chunks."""
         budget = CHUNK_ENTRIES.get(device.type, CHUNK_ENTRIES["cpu"])
-        return max(budget // (self.n_columns * self.hidden), 1)
+        return max(budget // (self.n_columns * max(self.hidden, self.edge_width)), 1)
 
     def first_columns(self, like: Tensor) -> Tensor:
         """The columns before the first layer, (n_columns, n_columns)."""
@@ -107,7 +119,7 @@ class BipartiteNet:
         weights
             (n_weights,).
         values
-            (n_rows, n_columns); finite, and of no consequence where not kept.
+            (n_rows, n_codes); finite, and of no consequence where not kept.
         kept
             Which edges there are: 0 or 1, the shape of `values`.
 
@@ -149,12 +161,26 @@ class BipartiteNet:
         return columns
 
     def decode(self, weights: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """Values (n_rows, n_columns) from node states (n_rows, hidden) and (n_columns, hidden)."""
+        """Values (n_rows, n_codes) from node states (n_rows, hidden) and (n_columns, hidden)."""
         first, second, (mix, bias), last = self.layers.views(weights)[self.n_messages : self.n_own]
         rows, columns = (linear(F.relu(linear(nodes, first)), second) for nodes in (rows, columns))
         from_rows, from_columns = mix.split(self.hidden)
         both = F.relu((rows @ from_rows + bias)[:, None] + columns @ from_columns)
-        return linear(both.flatten(0, 1), last).view(len(rows), len(columns))
+        return self._read(linear(both.flatten(0, 1), last).view(len(rows), len(columns), self.edge_width))
+
+    def _spell(self, values: Tensor) -> Tensor:
+        """The edges before the first layer, (n_rows, n_codes) -> (n_rows, n_columns, edge_width)."""
+        if self.plain:
+            return values.unsqueeze(-1)
+        edges = values.new_zeros(len(values), self.n_columns, self.edge_width)
+        edges[:, self.owners.to(values.device), self.places.to(values.device)] = values
+        return edges
+
+    def _read(self, edges: Tensor) -> Tensor:
+        """The reverse, (n_rows, n_columns, edge_width) -> (n_rows, n_codes)."""
+        if self.plain:
+            return edges.squeeze(-1)
+        return edges[:, self.owners.to(edges.device), self.places.to(edges.device)]
 
     def _views(self, weights: Tensor) -> list[tuple[Layer, Layer, Layer | None]]:
         """(P, Q, W) of each layer."""
@@ -172,7 +198,7 @@ class BipartiteNet:
         sum of the messages (n_columns, hidden) that the next state of the columns is made of.
         """
         rows = values.new_ones(1, self.n_columns)
-        edges = values.unsqueeze(-1)
+        edges = self._spell(values)
         kept = kept.to(values.dtype)
         by_row = kept.unsqueeze(1)  # (n_rows, 1, n_columns)
         by_column = kept.t().unsqueeze(1)  # (n_columns, 1, n_rows)

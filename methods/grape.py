@@ -89,9 +89,9 @@ PRESETS: Mapping[str, Settings] = {
         known=0.8,
         targets="all",
         n_steps=3000,
-        min_epochs=20,
+        min_epochs=40,
         batch_size=64,
-        lr=5e-3,
+        lr=3e-3,
         anneal=True,
         validation=0.05,
         patience=1000,
@@ -179,7 +179,7 @@ class Grape(Imputer):
         reference="You et al., Handling Missing Data with Graph Representation Learning, NeurIPS 2020",
         inductive=True,
         stochastic=False,
-        version=3,
+        version=4,
         accelerated=True,
         search_space={
             "n_layers": [2, 3],
@@ -259,12 +259,13 @@ class Grape(Imputer):
     def _fit(self, X: Matrix, rng: np.random.Generator) -> None:
         settings = self.settings()
         device = torch_device(self.device)
+        self.codes_ = Codes(self.encoder_.owners, device)
         generator, apart = (torch_generator(int(rng.integers(2**63)), device) for _ in range(2))
         values, observed = self._tensors(X)
-        self.codes_ = Codes(self.encoder_.owners, device)
-        held_out = hold_out(observed, settings.validation, self.codes_, apart)
+        nodes = Codes(np.arange(self.codes_.n_columns), device)
+        held_out = hold_out(observed, settings.validation, nodes, apart)
         visible = observed if held_out is None else observed & held_out.others
-        self.net_ = self._build(X.shape[1], settings)
+        self.net_ = self._build(settings)
 
         n_rows = len(values)
         batch_size = min(settings.batch_size, n_rows)
@@ -317,9 +318,9 @@ class Grape(Imputer):
         return filled
 
     def _tensors(self, X: Matrix) -> tuple[Tensor, Tensor]:
-        """Values with 0 in the holes, and which are observed, on the device, both of the shape of `X`."""
+        """Values with 0 in the holes, (n_rows, n_codes), and edges, (n_rows, n_columns), on the device."""
         values = torch.as_tensor(X, dtype=torch.float32, device=torch_device(self.device))
-        return values.nan_to_num(0.0), ~values.isnan()
+        return values.nan_to_num(0.0), self.codes_.gather(~values.isnan())
 
     def _squares(
         self,
@@ -333,12 +334,13 @@ class Grape(Imputer):
         """Sum of squared errors of the wanted entries, from the kept ones of the same rows."""
         states, columns = self.net_.embed(weights, values, kept)
         joined = self._join(weights, states, rows, generator)
-        return ((self.net_.decode(weights, joined, columns) - values).square() * wanted).sum()
+        squares = (self.net_.decode(weights, joined, columns) - values).square()
+        return (squares * self.codes_.spread(wanted)).sum()
 
     # what IGRM does otherwise
 
-    def _build(self, n_columns: int, settings: Settings) -> BipartiteNet:
-        return BipartiteNet(n_columns, settings.hidden, settings.n_layers, norm=settings.norm)
+    def _build(self, settings: Settings) -> BipartiteNet:
+        return BipartiteNet(self.encoder_.owners, settings.hidden, settings.n_layers, norm=settings.norm)
 
     def _begin(self, values: Tensor, visible: Tensor, n_batches: int) -> None:
         """Called once, before training."""
@@ -348,7 +350,8 @@ class Grape(Imputer):
 
     def _keep(self, edges: Tensor, rows: Rows, generator: torch.Generator) -> Tensor:
         """Which of the rows' edges a step of training keeps."""
-        return edges & (self.codes_.lots(len(edges), generator) < self.settings().known)
+        lots = torch.rand(edges.shape, generator=generator, device=edges.device)
+        return edges & (lots < self.settings().known)
 
     def _join(self, weights: Tensor, states: Tensor, rows: Rows, generator: torch.Generator | None) -> Tensor:
         """The states (n_rows, hidden) that values are decoded from; random with a generator, in training."""

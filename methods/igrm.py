@@ -42,10 +42,7 @@ seconds. Not checked: the official preset, which differs from the authors' code 
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -55,7 +52,7 @@ from torch import Tensor
 from methods.base import Matrix
 from methods.bipartite import BipartiteNet, Norm
 from methods.checks import check_integer
-from methods.grape import PRESETS, Grape, Settings, Targets
+from methods.grape import Grape, Settings, Targets
 from methods.networks import linear
 from methods.registry import MethodInfo
 from methods.training import Rows
@@ -105,10 +102,6 @@ class IGRM(Grape):
         As in :class:`methods.grape.Grape`.
     """
 
-    presets: ClassVar[Mapping[str, Settings]] = {
-        **PRESETS,
-        "default": dataclasses.replace(PRESETS["default"], min_epochs=40),
-    }
     info = MethodInfo(
         name="igrm",
         title="IGRM",
@@ -116,7 +109,7 @@ class IGRM(Grape):
         reference="Zhong et al., Data Imputation with Iterative Graph Reconstruction, AAAI 2023",
         inductive=False,
         stochastic=False,
-        version=3,
+        version=4,
         accelerated=True,
         search_space={
             "n_friends": [10, 20, 50],
@@ -186,10 +179,10 @@ class IGRM(Grape):
         super()._fit(X, rng)
         del self._now
 
-    def _build(self, n_columns: int, settings: Settings) -> BipartiteNet:
+    def _build(self, settings: Settings) -> BipartiteNet:
         H = settings.hidden
         extra = [(H, GAE_HIDDEN), (GAE_HIDDEN, GAE_OUT), (H, H), (2 * H, H)]  # W₁, W₂, V, Q
-        return BipartiteNet(n_columns, H, settings.n_layers, norm=settings.norm, extra=extra)
+        return BipartiteNet(self.encoder_.owners, H, settings.n_layers, norm=settings.norm, extra=extra)
 
     def _begin(self, values: Tensor, visible: Tensor, n_batches: int) -> None:
         self._now = _Training(values, visible, visible, max(self.reconstruct_every, n_batches))

@@ -78,6 +78,7 @@ class Settings:
     own_tokens: bool
     epochs: int
     max_steps: int | None
+    min_epochs: int
     batch_size: int
     lr: float
     patience: int
@@ -94,9 +95,10 @@ FAST = Settings(
     mask_of="observed",
     scaling="standard",
     own_tokens=True,
-    epochs=300,
-    max_steps=1500,
-    batch_size=32,
+    epochs=1000,
+    max_steps=2500,
+    min_epochs=40,
+    batch_size=64,
     lr=5e-3,
     patience=100,
     validation=0.1,
@@ -121,7 +123,8 @@ PRESETS: Mapping[str, Settings] = {
 }
 """What the parameters that are None stand for."""
 
-INTEGERS = ("width", "depth", "decoder_depth", "n_heads", "mlp_ratio", "epochs", "batch_size", "patience")
+SIZES = ("width", "depth", "decoder_depth", "n_heads", "mlp_ratio")
+LENGTHS = ("epochs", "min_epochs", "batch_size", "patience")
 
 
 class ReMasker(Imputer):
@@ -144,11 +147,12 @@ class ReMasker(Imputer):
         Standardised columns, or [0, 1] between the observed extremes and a network that stays within.
     own_tokens : bool
         An embedding and a read-out for each column.
-    epochs, max_steps : int
-        Most passes over the rows, and most steps in all where `max_steps` is given or the preset's.
+    epochs, max_steps, min_epochs : int
+        Most passes over the rows; where `max_steps` is given or the preset's, only as many as it takes to
+        make so many steps, but `min_epochs` at least.
     batch_size, lr : int, float
-        Least rows of a step (more where `max_steps` would end the training before ten passes), and learning
-        rate of AdamW, which rises for a fifteenth of the training and falls along a half cosine.
+        Rows of a step, and learning rate of AdamW, which rises for a fifteenth of the training and falls
+        along a half cosine.
     patience : int
         Epochs without a better loss after which training stops.
     validation : float
@@ -174,7 +178,7 @@ class ReMasker(Imputer):
         reference="Du et al., ReMasker: Imputing Tabular Data with Masked Autoencoding, ICLR 2024",
         inductive=True,
         stochastic=False,
-        version=2,
+        version=3,
         accelerated=True,
         search_space={
             "mask_ratio": [0.3, 0.5, 0.7],
@@ -202,6 +206,7 @@ class ReMasker(Imputer):
         own_tokens: bool | None = None,
         epochs: int | None = None,
         max_steps: int | None = None,
+        min_epochs: int | None = None,
         batch_size: int | None = None,
         lr: float | None = None,
         patience: int | None = None,
@@ -221,6 +226,7 @@ class ReMasker(Imputer):
         self.own_tokens = own_tokens
         self.epochs = epochs
         self.max_steps = max_steps
+        self.min_epochs = min_epochs
         self.batch_size = batch_size
         self.lr = lr
         self.patience = patience
@@ -235,7 +241,7 @@ class ReMasker(Imputer):
     def _check(self) -> None:
         check_choice("preset", self.preset, tuple(PRESETS))
         settings = self.settings()
-        for name in INTEGERS:
+        for name in SIZES + LENGTHS:
             check_integer(name, getattr(settings, name), low=1)
         if settings.max_steps is not None:
             check_integer("max_steps", settings.max_steps, low=1)
@@ -277,12 +283,15 @@ class ReMasker(Imputer):
         x = self._prepare(X)
         known = ~x.isnan()
         x = x.nan_to_num(0.0)
-        codes = Codes(self.encoder_.owners, device)
+        owners = self.encoder_.owners
+        codes = Codes(owners, device)
         held_out = hold_out(known, s.validation, codes, chooser)
         if held_out is not None:
             known &= held_out.others
+        # within one token, a map that all codes share could not tell them apart
+        token_of = owners if s.own_tokens else np.arange(len(owners))
         net = self.net_ = MaskedAutoencoder(
-            X.shape[1],
+            token_of,
             width=s.width,
             n_heads=s.n_heads,
             mlp_ratio=s.mlp_ratio,
@@ -291,12 +300,15 @@ class ReMasker(Imputer):
             own_tokens=s.own_tokens,
             bounded=self._bounded(),
         )
-        masking = Masking(known, s.mask_ratio, s.mask_of, codes)
+        tokens = self.tokens_ = Codes(token_of, device)
+        wholes = Codes(np.arange(tokens.n_columns), device) if s.own_tokens else codes
+        masking = Masking(tokens.gather(known), s.mask_ratio, s.mask_of, wholes)
 
         def loss(weights: Tensor, rows: Rows) -> Tensor:
             batch, observed = x[rows], known[rows]
-            kept, valid = masking(observed, generator)
-            shown = torch.zeros_like(observed).scatter(1, kept, valid)
+            present = tokens.gather(observed)
+            kept, valid = masking(present, generator)
+            shown = tokens.spread(torch.zeros_like(present).scatter(1, kept, valid))
             squares = (net(weights, batch, kept, valid) - batch).square()
             return mean_over(squares, observed & ~shown) + mean_over(squares, shown)
 
@@ -325,8 +337,9 @@ class ReMasker(Imputer):
         s = self.settings()
         largest = max(s.mlp_ratio * s.width, s.n_heads * (x.shape[1] + 1))
         size = max(CHUNK // ((x.shape[1] + 1) * largest), 1)
-        n_kept = max(int(shown.sum(1).max()), 1)
-        parts = zip(x.split(size), shown.split(size), strict=True)
+        present = self.tokens_.gather(shown)
+        n_kept = max(int(present.sum(1).max()), 1)
+        parts = zip(x.split(size), present.split(size), strict=True)
         return torch.cat([self.net_(weights, rows, *visible(o, n_kept)) for rows, o in parts])
 
 
@@ -336,11 +349,11 @@ class Masking:
     Parameters
     ----------
     known
-        The entries to learn from, bool, (n_rows, n_columns).
+        The entries to learn from, bool, (n_rows, n_tokens).
     ratio, of
         `mask_ratio` and `mask_of` of :class:`ReMasker`.
     codes
-        Of the columns: a category is seen whole or not at all.
+        Of the tokens: a category is seen whole or not at all.
     """
 
     def __init__(self, known: Tensor, ratio: float, of: str, codes: Codes):
@@ -354,7 +367,7 @@ class Masking:
             self.n_kept = max(int(n_columns * (1 - ratio)), 1)
 
     def __call__(self, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Column indices, and which of them are seen; (n_rows, n_kept)."""
+        """Indices of tokens, and which of them are seen; (n_rows, n_kept)."""
         lots = self.codes.lots(len(known), generator).masked_fill(~known, 2)
         lots, order = lots.sort(1)
         kept = order[:, : self.n_kept]
@@ -373,12 +386,10 @@ class Masking:
 
 
 def plan(settings: Settings, n_rows: int) -> Schedule:
-    """Epochs and batches within `max_steps`, the learning rate's curve and how often to look."""
-    batch_size, epochs = settings.batch_size, settings.epochs
+    """Epochs within `max_steps` or `min_epochs`, the learning rate's curve and how often to look."""
+    epochs, batch_size = settings.epochs, min(settings.batch_size, n_rows)
     if settings.max_steps is not None:
-        n_batches = min(-(-n_rows // batch_size), max(settings.max_steps // 10, 1))
-        batch_size = -(-n_rows // n_batches)
-        epochs = min(epochs, max(settings.max_steps // n_batches, 1))
+        epochs = min(epochs, max(settings.max_steps // -(-n_rows // batch_size), settings.min_epochs))
     return Schedule(
         epochs=epochs,
         batch_size=batch_size,

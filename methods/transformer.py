@@ -1,17 +1,20 @@
 """The masked autoencoder of ReMasker: a transformer over the columns of a row, one token a column.
 
 Tokens of the visible columns go through the encoder; the decoder gets them back in their places, a learnt
-token in every other place, and reconstructs each column. Blocks are those of Dosovitskiy et al. 2021 (ViT):
-pre-norm attention and a perceptron with GELU, each added to its input. As in :mod:`methods.networks`, all
-weights are one flat vector; none is drawn from a global random state.
+token in every other place, and reconstructs each column. The codes of a category make one token, the sum of
+what each is mapped to, and are read off one. Blocks are those of Dosovitskiy et al. 2021 (ViT): pre-norm
+attention and a perceptron with GELU, each added to its input. As in :mod:`methods.networks`, all weights are
+one flat vector; none is drawn from a global random state.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 EPS = 1e-6
@@ -23,26 +26,27 @@ class MaskedAutoencoder:
 
     Parameters
     ----------
-    n_columns
-        Length L of a row.
+    owners
+        Which token each of the L columns belongs to: 0, 1, ..., in order; (n_columns,). The codes of a
+        category make one token.
     width, n_heads, mlp_ratio
         Size E of a token, attention heads, and hidden units of a perceptron in multiples of E.
     depth, decoder_depth
         Blocks of encoder and decoder.
     own_tokens
-        Each column has its own affine map from value to token, its own position and its own read-out; else
-        all share one map and one read-out, and differ by a sinusoidal position.
+        Each column has its own map from value to token and its own read-out, each token its own offset and
+        position; else all share one map and one read-out, and tokens differ by a sinusoidal position.
     bounded
         Squash the output to (0, 1), as tanh(z)/2 + ½.
 
     Notes
     -----
-    **Shape.** x (n_rows, L); kept, indices of columns, and valid, bool, (n_rows, n_kept), where a column that
+    **Shape.** x (n_rows, L); kept, indices of tokens, and valid, bool, (n_rows, n_kept), where a token that
     is not valid is padding and stays hidden. Returns (n_rows, L).
 
     Examples
     --------
-    >>> net = MaskedAutoencoder(3, width=8, n_heads=2, mlp_ratio=4, depth=1, decoder_depth=1)
+    >>> net = MaskedAutoencoder(np.arange(3), width=8, n_heads=2, mlp_ratio=4, depth=1, decoder_depth=1)
     >>> weights = net.draw(torch.Generator().manual_seed(0))
     >>> kept, valid = visible(torch.tensor([[True, False, True], [False, True, False]]), 2)
     >>> kept.tolist(), valid.tolist()
@@ -53,7 +57,7 @@ class MaskedAutoencoder:
 
     def __init__(
         self,
-        n_columns: int,
+        owners: NDArray[np.intp],
         *,
         width: int,
         n_heads: int,
@@ -63,13 +67,15 @@ class MaskedAutoencoder:
         own_tokens: bool = True,
         bounded: bool = False,
     ):
-        E, L = width, n_columns
-        self.width, self.n_heads, self.n_columns = width, n_heads, n_columns
+        E, L, n_tokens = width, len(owners), int(owners[-1]) + 1
+        self.width, self.n_heads, self.n_tokens = width, n_heads, n_tokens
+        self.owners = torch.from_numpy(owners)
+        self.plain = n_tokens == L
         self.depth, self.decoder_depth = depth, decoder_depth
         self.own_tokens, self.bounded = own_tokens, bounded
         self.shapes: dict[str, tuple[int, ...]] = {
             "value": (L if own_tokens else 1, E),
-            "offset": (L if own_tokens else 1, E),
+            "offset": (n_tokens if own_tokens else 1, E),
             "class": (E,),
             "hidden": (E,),
             "bridge.weight": (E, E),
@@ -78,7 +84,7 @@ class MaskedAutoencoder:
             "read_offset": (1,),
         }
         if own_tokens:
-            self.shapes["position"] = (L, E)
+            self.shapes["position"] = (n_tokens, E)
         norms = ["norm", "last_norm"]
         for block in self._blocks():
             sizes = {"qkv": (3 * E, E), "project": (E, E)}
@@ -98,7 +104,7 @@ class MaskedAutoencoder:
             part = torch.zeros(shape, device=generator.device)
             kind = name.rsplit(".", 1)[-1]
             if name == "position":
-                part = sinusoidal_positions(self.n_columns, self.width).to(generator.device)
+                part = sinusoidal_positions(self.n_tokens, self.width).to(generator.device)
             elif "norm" in name and kind == "weight":
                 part.fill_(1)
             elif len(shape) == 2 and name not in ("value", "offset"):
@@ -114,27 +120,33 @@ class MaskedAutoencoder:
     def __call__(self, weights: Tensor, x: Tensor, kept: Tensor, valid: Tensor) -> Tensor:
         parts = weights.split(self.lengths)
         w = {name: part.view(shape) for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
-        E, L = self.width, self.n_columns
+        E = self.width
         n_rows, n_kept = kept.shape
-        if self.own_tokens:
-            position, value, offset = w["position"], w["value"][kept], w["offset"][kept]
-        else:
-            position = sinusoidal_positions(L, E).to(x.device)
-            value, offset = w["value"], w["offset"]
-        tokens = x.gather(1, kept)[..., None] * value + offset + position[kept]  # (n_rows, n_kept, E)
+        position = w["position"] if self.own_tokens else sinusoidal_positions(self.n_tokens, E).to(x.device)
+        places = kept[..., None].expand(n_rows, n_kept, E)
+        tokens = (self._joined(x[..., None] * w["value"]) + w["offset"] + position).gather(1, places)
         tokens = torch.cat([w["class"].expand(n_rows, 1, E), tokens], 1)
         keys = F.pad(valid, (1, 0), value=True)[:, None, None, :]
         for block in self._blocks()[: self.depth]:
             tokens = self._block(w, block, tokens, keys)
         tokens = F.linear(self._norm(w, "norm", tokens), w["bridge.weight"], w["bridge.bias"])
         seen = torch.where(valid[..., None], tokens[:, 1:], w["hidden"])
-        places = kept[..., None].expand(n_rows, n_kept, E)
-        every = w["hidden"].expand(n_rows, L, E).scatter(1, places, seen) + position
+        every = w["hidden"].expand(n_rows, self.n_tokens, E).scatter(1, places, seen) + position
         tokens = torch.cat([tokens[:, :1], every], 1)
         for block in self._blocks()[self.depth :]:
             tokens = self._block(w, block, tokens, None)
-        out = (self._norm(w, "last_norm", tokens[:, 1:]) * w["read"]).sum(-1) + w["read_offset"]
+        read = self._norm(w, "last_norm", tokens[:, 1:])
+        if not self.plain:
+            read = read[:, self.owners.to(x.device)]
+        out = (read * w["read"]).sum(-1) + w["read_offset"]
         return torch.sigmoid(2 * out) if self.bounded else out
+
+    def _joined(self, codes: Tensor) -> Tensor:
+        """Sums over the codes of each token, (n_rows, L, E) -> (n_rows, n_tokens, E)."""
+        if self.plain:
+            return codes
+        sums = codes.new_zeros(len(codes), self.n_tokens, codes.shape[-1])
+        return sums.index_add(1, self.owners.to(codes.device), codes)
 
     def _blocks(self) -> list[str]:
         return [f"encoder{k}" for k in range(self.depth)] + [f"decoder{k}" for k in range(self.decoder_depth)]

@@ -36,7 +36,7 @@ FAST: dict[str, dict[str, Any]] = {
     "miracle": {"max_steps": 8, "hidden": 8, "window": 3, "device": "cpu"},
     "missdiff": {"n_diffusion": 10, "n_samples": 2, "hidden": 16, "epochs": 5, "device": "cpu"},
     "missforest": {"n_estimators": 2, "max_iter": 3},
-    "remasker": {"width": 8, "n_heads": 2, "max_steps": 10, "device": "cpu"},
+    "remasker": {"width": 8, "n_heads": 2, "max_steps": 10, "min_epochs": 1, "device": "cpu"},
     "sinkhorn": {"n_epochs": 5, "device": "cpu"},
     "sinkhorn_rr": {"n_cycles": 1, "n_inner": 2, "device": "cpu"},
     "miwae": {
@@ -75,7 +75,7 @@ ADEQUATE: dict[str, dict[str, Any]] = {
     "miracle": {"max_steps": 60, "device": "cpu"},
     "missdiff": {"n_steps": 50, "n_samples": 5, "hidden": 64, "epochs": 200, "device": "cpu"},
     "missforest": {"n_estimators": 2, "max_iter": 4},
-    "remasker": {"max_steps": 250, "device": "cpu"},
+    "remasker": {"max_steps": 250, "min_epochs": 1, "device": "cpu"},
     "sinkhorn": {"n_epochs": 100, "device": "cpu"},
     "sinkhorn_rr": {"n_cycles": 4, "device": "cpu"},
     "miwae": {"n_importance": 5, "n_samples": 100, "epochs": 60, "device": "cpu"},

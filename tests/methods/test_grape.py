@@ -32,11 +32,15 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def graph(n_rows=6, n_columns=4, n_layers=2, norm="rms"):
+NUMBERS, MIXED = (0, 1, 2, 3), (0, 1, 1, 1, 2, 3, 3)
+"""Owners of the codes of four columns, of which two may be categories."""
+
+
+def graph(n_rows=6, owners=NUMBERS, n_layers=2, norm="rms"):
     """A network, its weights, values, and edges of which the first row has none."""
-    net = BipartiteNet(n_columns, 5, n_layers, norm=norm)
-    values = torch.randn(n_rows, n_columns, generator=seeded(1))
-    kept = torch.rand(n_rows, n_columns, generator=seeded(2)) < 0.6
+    net = BipartiteNet(np.array(owners), 5, n_layers, norm=norm)
+    values = torch.randn(n_rows, len(owners), generator=seeded(1))
+    kept = torch.rand(n_rows, 4, generator=seeded(2)) < 0.6
     kept[0] = False
     return net, net.draw(seeded()), values, kept
 
@@ -52,12 +56,22 @@ def table(n_rows=60, seed=0):
 # The network
 
 
-def plain_network(net, weights, values, kept, radius, first_radius):
-    """Equations 2 to 5 of the paper, edge by edge; {(i, j): predicted value}, the rows, the columns."""
-    n, d = values.shape
+def spelled(row, owners, j):
+    """What the edge of column j starts as: a number in the first place, or codes in places of their own."""
+    codes = [k for k, owner in enumerate(owners) if owner == j]
+    categories = [k for k, owner in enumerate(owners) if owners.count(owner) > 1]
+    edge = torch.zeros(1 + len(categories))
+    for k in codes:
+        edge[1 + categories.index(k) if k in categories else 0] = row[k]
+    return edge
+
+
+def plain_network(net, weights, values, kept, owners, radius, first_radius):
+    """Equations 2 to 5 of the paper, edge by edge: predicted values, states of rows and of columns."""
+    n, d = kept.shape
     layers = [(W, b[0]) for W, b in net.layers.views(weights)]
     rows, columns = [torch.ones(d)] * n, list(first_radius * torch.eye(d))
-    edges = {(i, j): values[i, j].reshape(1) for i in range(n) for j in range(d) if kept[i, j]}
+    edges = {(i, j): spelled(values[i], owners, j) for i in range(n) for j in range(d) if kept[i, j]}
 
     def apply(layer, *parts):
         return torch.cat(parts) @ layer[0] + layer[1]
@@ -81,35 +95,39 @@ def plain_network(net, weights, values, kept, radius, first_radius):
     def head(h):
         return apply(second, F.relu(apply(first, h)))
 
-    predicted = [
-        [apply(last, F.relu(apply(mix, head(rows[i]), head(columns[j]))))[0] for j in range(d)]
-        for i in range(n)
-    ]
+    def predict(i, k):
+        edge = apply(last, F.relu(apply(mix, head(rows[i]), head(columns[owners[k]]))))
+        return edge[spelled(torch.eye(len(owners))[k], owners, owners[k]).argmax()]
+
+    predicted = [[predict(i, k) for k in range(len(owners))] for i in range(n)]
     return torch.tensor(predicted), torch.stack(rows), torch.stack(columns)
 
 
 @pytest.mark.parametrize("n_layers", [1, 2, 3])
 @pytest.mark.parametrize(("norm", "radius", "first"), [("l2", 1.0, 1.0), ("rms", 5**0.5, 2.0)])
-def test_dense_network_is_the_papers_over_edges(n_layers, norm, radius, first):
-    net, weights, values, kept = graph(n_layers=n_layers, norm=norm)
-    predicted, rows, columns = plain_network(net, weights, values, kept, radius, first)
+@pytest.mark.parametrize("owners", [NUMBERS, MIXED])
+def test_dense_network_is_the_papers_over_edges(n_layers, norm, radius, first, owners):
+    net, weights, values, kept = graph(owners=owners, n_layers=n_layers, norm=norm)
+    predicted, rows, columns = plain_network(net, weights, values, kept, owners, radius, first)
     states = net.embed(weights, values, kept)
     torch.testing.assert_close(states[0], rows)
     torch.testing.assert_close(states[1], columns)
     torch.testing.assert_close(net.decode(weights, *states), predicted)
 
 
-def test_values_that_are_not_kept_are_of_no_consequence():
-    net, weights, values, kept = graph(n_layers=3)
-    spoiled = torch.where(kept, values, 1e3)
+@pytest.mark.parametrize("owners", [NUMBERS, MIXED])
+def test_values_that_are_not_kept_are_of_no_consequence(owners):
+    net, weights, values, kept = graph(owners=owners, n_layers=3)
+    spoiled = torch.where(kept[:, list(owners)], values, 1e3)
     for one, other in zip(net.embed(weights, values, kept), net.embed(weights, spoiled, kept), strict=True):
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("owners", [NUMBERS, MIXED])
 @pytest.mark.parametrize("n_layers", [1, 3])
-def test_stored_columns_in_chunks_are_those_of_the_whole_table(n_layers, monkeypatch):
+def test_stored_columns_in_chunks_are_those_of_the_whole_table(n_layers, owners, monkeypatch):
     monkeypatch.setitem(bipartite.CHUNK_ENTRIES, "cpu", 2 * 4 * 5)  # two rows
-    net, weights, values, kept = graph(n_rows=7, n_layers=n_layers)
+    net, weights, values, kept = graph(n_rows=7, owners=owners, n_layers=n_layers)
     rows, columns = net.embed(weights, values, kept)
     stored = net.column_states(weights, values, kept)
     assert len(stored) == n_layers + 1
