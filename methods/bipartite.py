@@ -73,12 +73,16 @@ class BipartiteNet:
     ):
         n_columns = int(owners[-1]) + 1
         self.n_columns, self.hidden, self.n_layers = n_columns, hidden, n_layers
-        # the place of each code in the vector of its edge; numbers share the first
-        spelled = np.bincount(owners)[owners] > 1
-        places = np.where(spelled, np.cumsum(spelled), 0)
-        self.owners, self.places = torch.from_numpy(owners), torch.from_numpy(places)
-        self.plain = not spelled.any()
-        self.edge_width = int(places.max()) + 1
+        # the codes of each column, and their places in the vector of its edge; numbers share the first place
+        self.n_codes = len(owners)
+        self.spans: list[tuple[slice, slice]] = []
+        code, self.edge_width = 0, 1
+        for width in np.bincount(owners).tolist():
+            place = self.edge_width if width > 1 else 0
+            self.spans.append((slice(code, code + width), slice(place, place + width)))
+            self.edge_width = max(self.edge_width, place + width)
+            code += width
+        self.plain = self.edge_width == 1
         large = norm == "rms"
         self.radius = math.sqrt(hidden) if large else 1.0
         self.first_radius = math.sqrt(n_columns) if large else 1.0
@@ -105,7 +109,7 @@ class BipartiteNet:
     def chunk_rows(self, device: torch.device) -> int:
         """Rows of a chunk, where rows are walked in chunks."""
         budget = CHUNK_ENTRIES.get(device.type, CHUNK_ENTRIES["cpu"])
-        return max(budget // (self.n_columns * max(self.hidden, self.edge_width)), 1)
+        return max(budget // (self.n_codes * self.hidden), 1)
 
     def first_columns(self, like: Tensor) -> Tensor:
         """The columns before the first layer, (n_columns, n_columns)."""
@@ -166,21 +170,30 @@ class BipartiteNet:
         rows, columns = (linear(F.relu(linear(nodes, first)), second) for nodes in (rows, columns))
         from_rows, from_columns = mix.split(self.hidden)
         both = F.relu((rows @ from_rows + bias)[:, None] + columns @ from_columns)
-        return self._read(linear(both.flatten(0, 1), last).view(len(rows), len(columns), self.edge_width))
+        return self._read(both, last)
 
-    def _spell(self, values: Tensor) -> Tensor:
-        """The edges before the first layer, (n_rows, n_codes) -> (n_rows, n_columns, edge_width)."""
-        if self.plain:
-            return values.unsqueeze(-1)
-        edges = values.new_zeros(len(values), self.n_columns, self.edge_width)
-        edges[:, self.owners.to(values.device), self.places.to(values.device)] = values
-        return edges
+    def _along(self, values: Tensor, edges: Tensor | None, weight: Tensor) -> Tensor:
+        """The edges times a weight, (n_rows, n_columns, hidden)."""
+        if edges is None:
+            return self._spell(values, weight)
+        return (edges.flatten(0, 1) @ weight).view(*edges.shape[:2], -1)
 
-    def _read(self, edges: Tensor) -> Tensor:
-        """The reverse, (n_rows, n_columns, edge_width) -> (n_rows, n_codes)."""
+    def _spell(self, values: Tensor, weight: Tensor) -> Tensor:
+        """The edges before the first layer times a weight (edge_width, hidden): (n_rows, n_columns, hidden).
+
+        An edge is the vector of its codes, most of them those of other columns and 0; it is never made.
+        """
         if self.plain:
-            return edges.squeeze(-1)
-        return edges[:, self.owners.to(edges.device), self.places.to(edges.device)]
+            return values.unsqueeze(-1) * weight[0]
+        return torch.stack([values[:, codes] @ weight[places] for codes, places in self.spans], 1)
+
+    def _read(self, both: Tensor, layer: Layer) -> Tensor:
+        """What the last layer says of each code, from (n_rows, n_columns, hidden): (n_rows, n_codes)."""
+        weight, bias = layer
+        if self.plain:
+            return linear(both.flatten(0, 1), layer).view(both.shape[:2])
+        parts = [both[:, j] @ weight[:, places] + bias[:, places] for j, (_, places) in enumerate(self.spans)]
+        return torch.cat(parts, 1)
 
     def _views(self, weights: Tensor) -> list[tuple[Layer, Layer, Layer | None]]:
         """(P, Q, W) of each layer."""
@@ -198,15 +211,16 @@ class BipartiteNet:
         sum of the messages (n_columns, hidden) that the next state of the columns is made of.
         """
         rows = values.new_ones(1, self.n_columns)
-        edges = self._spell(values)
+        edges: Tensor | None = None  # before the first layer: the values
         kept = kept.to(values.dtype)
         by_row = kept.unsqueeze(1)  # (n_rows, 1, n_columns)
         by_column = kept.t().unsqueeze(1)  # (n_columns, 1, n_rows)
         per_row = kept.sum(1, keepdim=True).clamp_min(1)
         per_column = kept.sum(0).clamp_min(1)[:, None]
         for number, ((P, bias), update, W) in enumerate(self._views(weights)):
-            P_h, P_e = P.split([P.shape[0] - edges.shape[-1], edges.shape[-1]])
-            from_edges = _along(edges, P_e) + bias[0]
+            width = self.edge_width if edges is None else self.hidden
+            P_h, P_e = P.split([P.shape[0] - width, width])
+            from_edges = self._along(values, edges, P_e) + bias[0]
             ends = number + 1 == len(columns)  # nothing is known yet of the columns after this layer
             heard = None
             if ends:
@@ -218,9 +232,9 @@ class BipartiteNet:
             to_rows = F.relu(from_edges + columns[number] @ P_h)
             rows = _update(torch.bmm(by_row, to_rows)[:, 0] / per_row, rows, update, self.radius)
             if W is not None:
-                W_row, W_column, W_e = W[0].split([self.hidden, self.hidden, edges.shape[-1]])
+                W_row, W_column, W_e = W[0].split([self.hidden, self.hidden, width])
                 nodes = (rows @ W_row + W[1])[:, None] + columns[number + 1] @ W_column
-                edges = F.relu(nodes + _along(edges, W_e))
+                edges = F.relu(nodes + self._along(values, edges, W_e))
         return rows, None
 
 
@@ -229,10 +243,3 @@ def _update(heard: Tensor, nodes: Tensor, update: Layer, radius: float) -> Tenso
     Q, bias = update
     Q_heard, Q_nodes = Q.split([heard.shape[1], nodes.shape[1]])
     return radius * F.normalize(F.relu(heard @ Q_heard + nodes @ Q_nodes + bias), dim=-1)
-
-
-def _along(edges: Tensor, weight: Tensor) -> Tensor:
-    """Edge states (n_rows, n_columns, n_inputs) times a weight; an outer product where they are values."""
-    if edges.shape[-1] == 1:
-        return edges * weight[0]
-    return (edges.flatten(0, 1) @ weight).view(*edges.shape[:2], -1)
