@@ -166,7 +166,7 @@ def test_learning_rate_rises_and_falls_as_half_a_cosine():
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "epochs"), [(20, 1000), (195, 625), (1000, 156), (4000, 40), (20_000, 40)]
+    ("n_rows", "epochs"), [(20, 1000), (195, 375), (1000, 93), (4000, 40), (20_000, 40)]
 )
 def test_plan_makes_its_steps_or_its_least_passes(n_rows, epochs):
     assert plan(FAST, n_rows).epochs == epochs
