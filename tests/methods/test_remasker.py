@@ -165,9 +165,7 @@ def test_learning_rate_rises_and_falls_as_half_a_cosine():
     assert rate(1.0) == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "epochs"), [(20, 1000), (195, 375), (1000, 93), (4000, 40), (20_000, 40)]
-)
+@pytest.mark.parametrize(("n_rows", "epochs"), [(20, 1000), (195, 375), (1000, 93), (4000, 40), (20_000, 40)])
 def test_plan_makes_its_steps_or_its_least_passes(n_rows, epochs):
     assert plan(FAST, n_rows).epochs == epochs
     assert plan(PRESETS["official"], n_rows).epochs == 600
