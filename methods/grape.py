@@ -286,6 +286,7 @@ class Grape(Imputer):
 
         def judge(weights: Tensor) -> Tensor:
             assert held_out is not None
+            self._before_look(weights, generator)
             total = values.new_zeros(())
             looks = held_out.rows.unique()
             # in batches like those of training, from which the columns hear
@@ -351,6 +352,9 @@ class Grape(Imputer):
 
     def _before_step(self, weights: Tensor, generator: torch.Generator) -> None:
         """Called before each step of training."""
+
+    def _before_look(self, weights: Tensor, generator: torch.Generator) -> None:
+        """Called before each look at held-out entries."""
 
     def _keep(self, edges: Tensor, rows: Rows, generator: torch.Generator) -> Tensor:
         """Which of the rows' edges a step of training keeps."""

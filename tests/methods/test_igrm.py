@@ -151,11 +151,32 @@ def test_what_a_step_must_predict_had_no_part_in_the_choice_of_friends(monkeypat
     monkeypatch.setattr(igrm.BipartiteNet, "column_states", watch_graph)
     monkeypatch.setattr(IGRM, "_squares", watch_step)
     imputer = IGRM(**QUICK, batch_size=20, reconstruct_every=6).fit(X)
-    assert imputer.n_reconstructions_ == len(with_graph) - 1 == 3  # 18 steps, and the graph of the imputation
+    assert imputer.n_reconstructions_ == len(with_graph) - 1 == 4  # 18 steps, a look, and the imputation
     for number, rows, kept, wanted in in_steps:
         assert torch.equal(kept, with_graph[number][rows])
         assert (wanted & ~kept).any()
     assert not torch.equal(with_graph[0], with_graph[1])
+
+
+def test_weights_are_judged_among_friends_of_their_own(monkeypatch):
+    """As they impute: states that other weights gave would be judged with them, and are not at hand then."""
+    _, _, X = table()
+    squares, looks = IGRM._squares, []
+
+    def watch(self, weights, rows, values, kept, wanted, generator):
+        if generator is None:
+            now = self._now
+            columns = self.net_.column_states(weights, now.values, now.kept)
+            looks.append(
+                (self.net_.embed_table(weights, now.values, now.kept, columns), self.friends_.states)
+            )
+        return squares(self, weights, rows, values, kept, wanted, generator)
+
+    monkeypatch.setattr(IGRM, "_squares", watch)
+    IGRM(**{**QUICK, "n_steps": 120}, batch_size=20, reconstruct_every=7).fit(X)
+    assert len(looks) > 2
+    for own, friends in looks:
+        assert torch.equal(own, friends)
 
 
 def test_new_rows_have_no_friends(fitted):
