@@ -341,4 +341,6 @@ def _reason(
     parts = [fact for fact in facts if usual or fact != SEEDS_VARY]
     if usual:
         parts.append("within two standard deviations of our mask seeds")
+    elif row["n"] == 1:
+        parts.append("one mask seed, whose spread is not known")
     return "; ".join(filter(None, [*(parts or ["unexplained"]), short]))

@@ -87,6 +87,19 @@ def test_the_same_experiment_is_compared():
     assert row["reason"] == ""
 
 
+def test_one_mask_seed_says_nothing_of_its_spread():
+    row = only(newimp([0.60]))
+    assert not row["within"]
+    assert "one mask seed" in row["reason"]
+
+
+def test_every_printed_baseline_of_newimp_comes_with_what_is_known_of_it():
+    table = published()
+    baselines = table[table["source"].eq("newimp") & ~table["published_method"].str.startswith("NewImp")]
+    assert len(baselines) > 300
+    assert (baselines["reason"] != "").all()
+
+
 def test_beyond_tolerance_and_seeds_is_unexplained():
     row = only(newimp([0.60, 0.61, 0.60]))
     assert row["within"] is False or not row["within"]
