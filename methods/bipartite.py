@@ -125,7 +125,7 @@ class BipartiteNet:
         values
             (n_rows, n_codes); finite, and of no consequence where not kept.
         kept
-            Which edges there are: 0 or 1, the shape of `values`.
+            Which edges there are: 0 or 1, (n_rows, n_columns).
 
         Returns
         -------
