@@ -23,8 +23,8 @@ very values that it is to predict, which is not so of the missing ones: on concr
 ``reconstruct_every=100``) the MAE was 0.66 that way and 0.47 this way. The rest is GRAPE's, every line of
 training and every default included. Before each look at held-out entries the graph is reconstructed, so that
 weights are judged among states of their own, as they impute: on News, one seed imputed at 1.2 otherwise
-(column means 0.67), and had 0.47 so. Before that, a learning rate of 5e-3 instead of 3e-3 left
-ionosphere at 0.56 instead of 0.45 (two masks), and with half the passes Shoppers was imputed like column means.
+(column means 0.67), and had 0.47 so. Before that, a learning rate of 5e-3 instead of 3e-3 left ionosphere at
+0.56 instead of 0.45 (two masks), and with half the passes Shoppers was imputed like column means.
 
 **Cost.** GRAPE's, and O(N² · hidden) time for each reconstruction: 5 seconds for 30,000 rows. Memory
 O(N · (hidden + n_friends)) beyond the table and a batch: 30,000 x 23 takes 111 MB.
@@ -39,8 +39,8 @@ weights that expect them: published errors are above those of column means.
 hidden completely at random, MAE of the defaults (seed 0; in brackets GRAPE's and column means): breast cancer
 0.36 (0.32, 0.74), concrete 0.50 (0.53, 0.84), Parkinsons 0.30 (0.30, 0.75), blood 0.42 (0.40, 0.70),
 ionosphere 0.48 (0.45, 0.75), in 9 to 36 CPU seconds each. Letter, other masks, before weights were judged
-among friends of their own: 0.41 (GRAPE 0.47, means 0.77). Not checked: the official preset, which differs from
-the authors' code as said above.
+among friends of their own: 0.41 (GRAPE 0.47, means 0.77). Not checked: the official preset, which differs
+from the authors' code as said above.
 """
 
 from __future__ import annotations
