@@ -23,6 +23,11 @@ others: on concrete, after four rounds, the MAE is 0.374 with XGBoost, the same 
 0.570 with neither. Which packages there were stands in a record's `versions`. Where newer releases of
 scikit-learn and optuna refuse the package's arguments, they are given them in their own terms.
 
+**Luck of the seed.** In a round the package gives the first model that two columns had selected to every
+later column of their kind (`select_lazy`), and columns come in random order. If that is its forest of shallow
+trees, all categories are filled by it: on 22,792 rows of Adult the accuracy was 0.64 with one seed and 0.71
+with another. Without it each column has its own, at more than fifteen times the cost on breast cancer.
+
 **Cost.** Rounds · columns · (pool · folds + 1) fits; some 8 CPU seconds for breast cancer, thirty times a
 chain of ridge regressions, and a few seconds once to start the process. The peak memory of the process is not
 part of this one's.
