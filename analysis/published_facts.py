@@ -104,8 +104,8 @@ FACTS: dict[str, Fact] = {
     ),
     "missdiff_form": Fact(
         "the paper's MissDiff is DiffPuter's network and sampler, trained once; ours is its authors' "
-        "diffusion. diffputer with preset=fast, n_rounds=1 scores 73 % on Default, 20 % on Beijing and 41 % "
-        "on a part of News",
+        "diffusion. diffputer with preset=fast, n_rounds=1 has an accuracy of 73 % on Default, 20 % on "
+        "Beijing and 41 % on a part of News",
         differs=True,
     ),
     "neighbours": Fact(

@@ -29,7 +29,7 @@ weights are judged among states of their own, as they impute: on News, one seed 
 **Cost.** GRAPE's, and O(N² · hidden) time for each reconstruction: 5 seconds for 30,000 rows. Memory
 O(N · (hidden + n_friends)) beyond the table and a batch: 30,000 x 23 takes 111 MB.
 
-**When.** As GRAPE, at one and a half to three times its time, where similar rows exist: better on
+**When.** As GRAPE, at one and a half to four times its time, where similar rows exist: better on
 concrete, below, and on letter, no better on the others.
 
 **Transductive.** Rows of `fit` alone have friends. The authors' code imputes new rows without, through
@@ -38,9 +38,8 @@ weights that expect them: published errors are above those of column means.
 **Checked against** loops for the graph, the autoencoder and what is heard, and on fixed tables with 30 %
 hidden completely at random, MAE of the defaults (seed 0; in brackets GRAPE's and column means): breast cancer
 0.36 (0.32, 0.74), concrete 0.50 (0.53, 0.84), Parkinsons 0.30 (0.30, 0.75), blood 0.42 (0.40, 0.70),
-ionosphere 0.48 (0.45, 0.75), in 9 to 36 CPU seconds each. Letter, another mask: 0.43
-(GRAPE 0.45, means 0.77). Not checked: the official preset, which differs from the authors' code as said
-above.
+ionosphere 0.48 (0.45, 0.75), in 9 to 36 CPU seconds each. Letter, another mask: 0.43 (0.45, 0.77). Not
+checked: the official preset, which differs from the authors' code as said above.
 """
 
 from __future__ import annotations
